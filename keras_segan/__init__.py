@@ -1,0 +1,34 @@
+"""keras_segan: classic GAN and DNN speech-enhancement papers, reproduced faithfully in Keras 3.
+
+Importing the package imports neither Keras nor TensorFlow; both come with the first name that
+needs them.
+"""
+
+import importlib
+
+from keras_segan._version import __version__
+
+_MODULES = ("audio", "data", "dsp", "errors", "gammatone", "layers", "metrics", "models", "recipe", "training")
+_NAMES = {
+    "load_model": "keras_segan.models.registry",
+    "list_models": "keras_segan.models.registry",
+    "enhance": "keras_segan.enhancement",
+    "evaluate": "keras_segan.evaluation",
+}
+
+__all__ = ["__version__", *_MODULES, *_NAMES]
+
+
+def __getattr__(name: str):
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"keras_segan.{name}")
+    else:
+        raise AttributeError(f"module 'keras_segan' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

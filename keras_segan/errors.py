@@ -1,0 +1,54 @@
+"""Errors of the package: each message says what is wrong, in which file, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class KsegError(Exception):
+    """Base of all errors that the package raises on purpose.
+
+    Args:
+        message: One sentence: what is wrong, in which file, what to do.
+        exit_code: What the command line exits with: 1 for a failure, 2 for wrong use.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class AudioError(KsegError):
+    """An audio file or waveform cannot be used."""
+
+
+class DataError(KsegError):
+    """A corpus, manifest or folder is not what it should be."""
+
+
+class MetricError(KsegError):
+    """A metric is unknown or cannot be computed."""
+
+
+class ModelError(KsegError):
+    """A model cannot be loaded or does not fit."""
+
+
+class RecipeError(KsegError):
+    """A reproduction, a variant or an option of it is unknown or wrong."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Returns the message for an unknown name, with the nearest known one.
+
+    Args:
+        kind: What the name should have been, e.g. "metric".
+        name: The name that was given.
+        known: The names that exist.
+
+    Returns:
+        A sentence for an error message.
+    """
+    known = sorted(known)
+    nearest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    return f"Unknown {kind} '{name}'.{hint} Known: {', '.join(known)}."
