@@ -8,7 +8,18 @@ import importlib
 
 from keras_segan._version import __version__
 
-_MODULES = ("audio", "data", "dsp", "errors", "gammatone", "layers", "metrics", "models", "recipe", "training")
+_MODULES = (
+    "audio",
+    "data",
+    "dsp",
+    "errors",
+    "gammatone",
+    "layers",
+    "metrics",
+    "models",
+    "recipe",
+    "training",
+)
 _NAMES = {
     "load_model": "keras_segan.models.registry",
     "list_models": "keras_segan.models.registry",

@@ -54,9 +54,13 @@ def read(path: Path | str) -> tuple[np.ndarray, int]:
             waveform = file.read(dtype="float32")
             sample_rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AudioError(f"{path}: not a readable audio file or truncated ({error}); copy it again.") from error
+        raise AudioError(
+            f"{path}: not a readable audio file or truncated ({error}); copy it again."
+        ) from error
     if truncated or len(waveform) < announced:
-        raise AudioError(f"{path}: truncated, the header announces more samples than there are; copy it again.")
+        raise AudioError(
+            f"{path}: truncated, the header announces more samples than there are; copy it again."
+        )
     if len(waveform) == 0:
         raise AudioError(f"{path}: holds no samples; remove it or record it again.")
     if not np.isfinite(waveform).all():

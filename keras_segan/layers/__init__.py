@@ -1,0 +1,6 @@
+"""Layers that the papers need and Keras 3 does not have; they run on every Keras backend."""
+
+from keras_segan.layers.recurrent import keras2_hard_sigmoid
+from keras_segan.layers.spectral_norm import SpectralNormalization
+
+__all__ = ["SpectralNormalization", "keras2_hard_sigmoid"]

@@ -1,0 +1,1 @@
+"""The reproductions: one triple of files (recipe, text, table) per paper."""

@@ -1,0 +1,19 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+SHARED = Path(os.environ.get("KSEG_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture
+def shared():
+    """Finds a file of the material beside the repository, or skips the test."""
+
+    def find(path: str) -> Path:
+        if not (SHARED / path).exists():
+            pytest.skip(f"needs {path} of the shared material, which is not beside this checkout")
+        return SHARED / path
+
+    return find
