@@ -19,7 +19,8 @@ def require():
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
-            f"Training needs Keras on TensorFlow, not on '{keras.backend.backend()}': set KERAS_BACKEND=tensorflow."
+            f"Training needs Keras on TensorFlow, not on '{keras.backend.backend()}';"
+            " set KERAS_BACKEND=tensorflow."
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow

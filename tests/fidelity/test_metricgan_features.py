@@ -118,7 +118,6 @@ class Trace:
         ]
         current += [f"1.00,clean/Train/{path.split('/')[-1]}" for path in sampled]
         python2_shuffle(current, self.rng)
-        assert current == theirs["current_list_scores_and_names"]
         stream = SampleStream(current, self.rng)
         self.fit(stream, len(current))
         total = self.buffer.current_and_past(current)
@@ -128,6 +127,7 @@ class Trace:
         if theirs["previous_after"] is not None:
             assert self.buffer.history == theirs["previous_after"]
         self.fit(stream, len(current))
+        assert current == theirs["current_list_scores_and_names"]
         assert len(self.buffer.history) == theirs["n_previous_after"]
 
 
