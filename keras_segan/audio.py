@@ -54,8 +54,9 @@ def read(path: Path | str) -> tuple[np.ndarray, int]:
             waveform = file.read(dtype="float32")
             sample_rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
         raise AudioError(
-            f"{path}: not a readable audio file or truncated ({error}); copy it again."
+            f"{path}: not a readable audio file or truncated ({reason}); copy it again."
         ) from error
     if truncated or len(waveform) < announced:
         raise AudioError(
@@ -66,6 +67,14 @@ def read(path: Path | str) -> tuple[np.ndarray, int]:
     if not np.isfinite(waveform).all():
         raise AudioError(f"{path}: holds NaN or infinite samples; repair or remove it.")
     return waveform, sample_rate
+
+
+def seconds(path: Path | str) -> float:
+    """Returns the length that a file's header announces, in seconds; 0 if it cannot be read."""
+    try:
+        return soundfile.info(path).duration
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        return 0.0
 
 
 def read_mono(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_segan import audio
 from keras_segan.errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -59,6 +60,12 @@ class Manifest:
     def split(self, name: str) -> tuple[Utterance, ...]:
         """Returns the pairs of one split."""
         return tuple(u for u in self.utterances if u.split == name)
+
+    def mean_seconds(self, sample: int = 50) -> float:
+        """Returns the mean length of the clean files in seconds, from the headers of a few of them."""
+        step = max(len(self.utterances) // sample, 1)
+        lengths = [audio.seconds(u.clean) for u in self.utterances[::step]]
+        return sum(lengths) / len(lengths) if lengths else 0.0
 
     def write(self, path: Path | str):
         """Writes the manifest as CSV, atomically; files are named relative to the CSV's folder.

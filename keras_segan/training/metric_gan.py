@@ -1,11 +1,27 @@
 """Training of a generator through a discriminator that learns a metric (MetricGAN's loop)."""
 
+import contextlib
+import random
+import re
+import resource
+import time
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import audio, dsp, metrics, tensorflow_backend
+from keras_segan.errors import MetricError
+from keras_segan.metrics.pool import ScoreItem
 from keras_segan.models import metricgan
+from keras_segan.models.base import Enhancer
+from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
+from keras_segan.training.run import assign_from_arrays, variables_to_arrays
+
+# Cost of a generator step and of enhancing and scoring one utterance, in discriminator steps.
+GENERATOR_COST = 0.7
+ENHANCING_COST = 0.06
 
 
 class MetricGANSteps:
@@ -112,3 +128,368 @@ class MetricGANSteps:
 
 def _float32(values):
     return ops.convert_to_tensor(np.asarray(values, np.float32))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One entry of the discriminator's training list.
+
+    Attributes:
+        utterance: Index in the training list.
+        epoch: Epoch in which it was enhanced, 0 for the clean utterance itself.
+        score: Its true score on the scale [0, 1].
+    """
+
+    utterance: int
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much of what an epoch holds; defaults are MetricGAN's.
+
+    Attributes:
+        epochs: Number of epochs.
+        utterances_per_epoch: Utterances drawn for an epoch.
+        first_generator_epoch: The generator is not trained before this epoch.
+        clean_score: Label of a clean utterance against itself.
+        history_divisor: One in so many earlier samples is trained on again.
+        prefetch: See `replay.SampleStream.take`.
+        validation_limit: Validate on at most so many utterances.
+        seed: Of the order of the samples.
+    """
+
+    epochs: int
+    utterances_per_epoch: int = 100
+    first_generator_epoch: int = 2
+    clean_score: float = 1.0
+    history_divisor: int = 10
+    prefetch: int = 1
+    validation_limit: int = 1000
+    seed: int = 999
+
+    def discriminator_steps(self, epoch: int, utterances: int) -> int:
+        """Steps of the three passes of an epoch: current, current and past, current."""
+        current = 2 * min(self.utterances_per_epoch, utterances)
+        return 3 * current + (epoch - 1) * current // self.history_divisor
+
+
+class Scorer:
+    """Scores waveforms in the run's worker processes.
+
+    Args:
+        pool: A `metrics.pool.ScoringPool`.
+        target: Definition id of the metric that is optimised.
+        to_unit: Maps its raw score to the label in [0, 1].
+        shown: Definition ids of the metrics logged on validation and test utterances.
+        sample_rate: In Hz.
+    """
+
+    def __init__(self, pool, target: str, to_unit, shown: tuple[str, ...], sample_rate: int):
+        self.pool = pool
+        self.target = target
+        self.to_unit = to_unit
+        self.shown = tuple(dict.fromkeys((target, *shown)))
+        self.sample_rate = sample_rate
+
+    def submit(self, names, pairs) -> object:
+        """Starts scoring (id, clean, processed) triples; returns what `gather` takes."""
+        items = [
+            ScoreItem(name, clean, processed, self.sample_rate, names) for name, clean, processed in pairs
+        ]
+        return self.pool.submit(items)
+
+    def gather(self, handle):
+        """Waits for scores; returns `ScoreResult`s in the order of the items."""
+        return self.pool.gather(handle)
+
+
+class MetricGANTrainer:
+    """MetricGAN's loop: generator, evaluate, enhance, score, discriminator three times.
+
+    Args:
+        steps: The players.
+        front_end: A `models.base.SpectralMaskFrontEnd`.
+        reader: A `data.pipeline.UtteranceReader`.
+        manifest: The corpus.
+        scorer: A `Scorer`.
+        schedule: A `Schedule`.
+        run: A `training.run.Run`.
+
+    Reference:
+        MetricGAN.py, the loop over `gan_epoch`.
+    """
+
+    def __init__(self, steps, front_end, reader, manifest, scorer, schedule: Schedule, run):
+        self.steps = steps
+        self.reader = reader
+        self.scorer = scorer
+        self.schedule = schedule
+        self.run = run
+        self.enhancer = Enhancer(steps.generator, front_end)
+        self.train = manifest.split("train")
+        self.evaluated = {name: manifest.split(name) for name in ("validation", "test")}
+        self.rng = random.Random(schedule.seed)
+        self.order = list(range(len(self.train)))
+        python2_shuffle(self.order, self.rng)
+        self.validation_order = list(range(len(self.evaluated["validation"])))
+        python2_shuffle(self.validation_order, self.rng)
+        self.replay = ReplayBuffer(self.rng, schedule.history_divisor)
+        self.best: dict[str, tuple[int, float, list[np.ndarray]]] = {}
+        self.seconds: dict[str, float] = {}
+        self._features: dict[tuple[str, int], np.ndarray] = {}
+
+    def fit(self):
+        """Trains from the last checkpoint, or from the beginning, to the last epoch."""
+        first = self._restore() + 1
+        count = len(self.train)
+        work = [self._work(epoch, count) for epoch in range(1, self.schedule.epochs + 1)]
+        self.run.start_progress(sum(work), sum(work[: first - 1]))
+        for epoch in range(first, self.schedule.epochs + 1):
+            self._epoch(epoch)
+        self.run.end_progress()
+
+    def systems(self, information: dict) -> dict[str, Enhancer]:
+        """Returns the trained enhancers: the last, the best on validation and the best on test.
+
+        Args:
+            information: Facts to keep with each model.
+        """
+        last = self.steps.generator.get_weights()
+        chosen = {"last": (self.schedule.epochs, last)}
+        chosen.update(
+            {f"best on {name}": (epoch, weights) for name, (epoch, _, weights) in self.best.items()}
+        )
+        systems = {}
+        for name, (epoch, weights) in chosen.items():
+            network = keras.models.clone_model(self.steps.generator)
+            network.set_weights(weights)
+            facts = {**information, "system": name, "epoch": int(epoch)}
+            systems[name] = Enhancer(network, self.enhancer.front_end, facts)
+        return systems
+
+    def _work(self, epoch: int, utterances: int) -> float:
+        """Cost of an epoch in discriminator steps, as measured on two cores."""
+        sampled = min(self.schedule.utterances_per_epoch, utterances)
+        evaluated = sum(len(self._list(name)) for name in self.evaluated)
+        trained = sampled if epoch >= self.schedule.first_generator_epoch else 0
+        enhanced = ENHANCING_COST * (evaluated + sampled)
+        return self.schedule.discriminator_steps(epoch, utterances) + GENERATOR_COST * trained + enhanced
+
+    def _epoch(self, epoch: int):
+        self.seconds = {}
+        self._features = {}
+        python2_shuffle(self.order, self.rng)
+        sampled = self.order[: self.schedule.utterances_per_epoch]
+        row = {"epoch": epoch}
+        if epoch >= self.schedule.first_generator_epoch:
+            row["g_loss"] = self._train_generator(epoch, list(sampled))
+        for name in self.evaluated:
+            row.update(self._evaluate(epoch, name))
+        current = self._make_samples(epoch, sampled)
+        row["samples_scored"] = len(current) - len(sampled)
+        row.update(self._train_discriminator(epoch, current))
+        row.update({f"s_{phase}": round(seconds, 2) for phase, seconds in self.seconds.items()})
+        row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        self.run.log_epoch(row)
+        self._checkpoint(epoch)
+        self._report(epoch, row)
+
+    def _train_generator(self, epoch: int, sampled: list[int]) -> float:
+        stream = SampleStream(sampled, self.rng)
+        losses = []
+        for number, index in enumerate(stream.take(len(sampled), self.schedule.prefetch), start=1):
+            with self._timed("g"):
+                normalised, noisy = self._noisy_features(index)
+                losses.append(
+                    self.steps.generator_step(normalised[None], noisy[None], self._clean(index)[None])
+                )
+            self.run.advance(GENERATOR_COST, self._where(epoch, "G", number, len(sampled)))
+        return float(np.mean(losses))
+
+    def _list(self, name: str) -> list:
+        utterances = self.evaluated[name]
+        if name == "validation":
+            return [utterances[i] for i in self.validation_order[: self.schedule.validation_limit]]
+        return list(utterances)
+
+    def _evaluate(self, epoch: int, name: str) -> dict[str, float]:
+        utterances = self._list(name)
+        if not utterances:
+            return {}
+        with self._timed("enhance_" + name):
+            pairs = []
+            for number, utterance in enumerate(utterances, start=1):
+                enhanced = evaluation_waveform(self.enhancer, self.reader.noisy(utterance))
+                pairs.append((utterance.id, self.reader.clean(utterance), enhanced))
+                self.run.advance(ENHANCING_COST, self._where(epoch, name, number, len(utterances)))
+        with self._timed("score_" + name):
+            results = self.scorer.gather(self.scorer.submit(self.scorer.shown, pairs))
+        scores = [result.scores for result in results if result.failure is None]
+        self._note_failures(results)
+        if not scores:
+            raise MetricError(f"None of the {len(results)} {name} utterances could be scored.")
+        means = {metric: float(np.mean([s[metric] for s in scores])) for metric in self.scorer.shown}
+        self._remember_best(epoch, name, means[self.scorer.target])
+        return {f"{name}_{metric}": value for metric, value in means.items()}
+
+    def _remember_best(self, epoch: int, name: str, score: float):
+        higher = metrics.get(self.scorer.target).higher_is_better
+        if name in self.best and (score <= self.best[name][1] if higher else score >= self.best[name][1]):
+            return
+        self.best[name] = (epoch, score, self.steps.generator.get_weights())
+
+    def _make_samples(self, epoch: int, sampled: list[int]) -> list[Sample]:
+        """Enhances the epoch's utterances, scores them and adds the clean ones."""
+        pairs = []
+        for number, index in enumerate(sampled, start=1):
+            with self._timed("enhance_train"):
+                utterance = self.train[index]
+                enhanced = self.enhancer.enhance(self.reader.noisy(utterance)) / np.float32(utterance.scale)
+                samples = audio.to_int16(enhanced)
+                audio.write(self._replay_path(index, epoch), samples, self.scorer.sample_rate)
+                pairs.append((utterance.id, self.reader.clean(utterance), self.reader.from_int16(samples)))
+            self.run.advance(ENHANCING_COST, self._where(epoch, "enhance", number, len(sampled)))
+        with self._timed("score_train"):
+            results = self.scorer.gather(self.scorer.submit((self.scorer.target,), pairs))
+        self._note_failures(results)
+        enhanced = [
+            Sample(index, epoch, self.scorer.to_unit(result.scores[self.scorer.target]))
+            for index, result in zip(sampled, results, strict=True)
+            if result.failure is None
+        ]
+        return enhanced + [Sample(index, 0, self.schedule.clean_score) for index in sampled]
+
+    def _note_failures(self, results):
+        for result in results:
+            if result.failure is not None:
+                self.run.note(f"{result.id} could not be scored and was left out ({result.failure.message}).")
+
+    def _train_discriminator(self, epoch: int, current: list[Sample]) -> dict[str, float]:
+        python2_shuffle(current, self.rng)
+        stream = SampleStream(current, self.rng)
+        row = self._discriminator_pass(epoch, 1, stream, len(current))
+        total = self.replay.current_and_past(current)
+        row.update(self._discriminator_pass(epoch, 2, SampleStream(total, self.rng), len(total)))
+        self.replay.remember(current)
+        row.update(self._discriminator_pass(epoch, 3, stream, len(current)))
+        return row
+
+    def _discriminator_pass(
+        self, epoch: int, number: int, stream: SampleStream, steps: int
+    ) -> dict[str, float]:
+        values = []
+        for step, sample in enumerate(stream.take(steps, self.schedule.prefetch), start=1):
+            with self._timed("d"):
+                degraded = self._degraded(sample, epoch)
+                clean = self._clean(sample.utterance)
+                score = np.array([sample.score], np.float32)
+                values.append(self.steps.discriminator_step(degraded[None], clean[None], score))
+            self.run.advance(1.0, self._where(epoch, f"D pass {number}", step, steps))
+        loss, error = np.mean(values, axis=0)
+        return {f"d{number}_loss": float(loss), f"d{number}_error": float(error), f"d{number}_steps": steps}
+
+    def _noisy_features(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        features, analysis = self.enhancer.front_end.analyse(self.reader.noisy(self.train[index]))
+        return features, analysis.magnitude
+
+    def _clean(self, index: int) -> np.ndarray:
+        return self._cached(("clean", index), lambda: self.reader.clean(self.train[index]))
+
+    def _degraded(self, sample: Sample, epoch: int) -> np.ndarray:
+        if sample.epoch == 0:
+            return self._clean(sample.utterance)
+
+        def waveform():
+            stored = self.reader.read_uncached(self._replay_path(sample.utterance, sample.epoch))
+            return stored * np.float32(self.train[sample.utterance].scale)
+
+        if sample.epoch != epoch:  # one in `history_divisor` of all earlier samples: too many to keep
+            return self.enhancer.front_end.magnitude(waveform())
+        return self._cached(("enhanced", sample.utterance), waveform)
+
+    def _cached(self, key: tuple[str, int], waveform) -> np.ndarray:
+        if key not in self._features:
+            self._features[key] = self.enhancer.front_end.magnitude(waveform())
+        return self._features[key]
+
+    def _replay_path(self, index: int, epoch: int):
+        name = re.sub(r"[^\w.-]", "_", self.train[index].id)
+        return self.run.path(f"replay/epoch-{epoch:05d}/{index:05d}-{name}.wav")
+
+    def _where(self, epoch: int, phase: str, number: int, count: int) -> str:
+        return f"epoch {epoch}/{self.schedule.epochs}, {phase}, utterance {number}/{count}"
+
+    @contextlib.contextmanager
+    def _timed(self, phase: str):
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+
+    def _report(self, epoch: int, row: dict):
+        shown = [
+            f"{key} {row[key]:.3f}" for key in row if key.startswith(("validation_", "test_", "g_l", "d3_"))
+        ]
+        spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
+        self.run.say(f"epoch {epoch}: {', '.join(shown)} | time: {spent}")
+
+    def _checkpoint(self, epoch: int):
+        arrays = {}
+        for name, variables in self._variables().items():
+            arrays.update(variables_to_arrays(name, variables))
+        best = {}
+        for name, (best_epoch, score, weights) in self.best.items():
+            arrays.update(variables_to_arrays(f"best-{name}", weights))
+            best[name] = [best_epoch, score, len(weights)]
+        state = {
+            "random": self.rng.getstate(),
+            "order": self.order,
+            "validation_order": self.validation_order,
+            "history": [(s.utterance, s.epoch, s.score) for s in self.replay.history],
+            "best": best,
+        }
+        self.run.save_checkpoint(epoch, arrays, state)
+
+    def _variables(self) -> dict[str, list]:
+        steps = self.steps
+        return {
+            "generator": steps.generator.variables,
+            "discriminator": steps.discriminator.variables,
+            "generator_optimizer": steps.generator_optimizer.variables,
+            "discriminator_optimizer": steps.discriminator_optimizer.variables,
+        }
+
+    def _restore(self) -> int:
+        """Restores the last checkpoint; returns its epoch, 0 if there is none."""
+        checkpoint = self.run.load_checkpoint()
+        if checkpoint is None:
+            return 0
+        arrays, state = checkpoint
+        for name, variables in self._variables().items():
+            assign_from_arrays(name, variables, arrays)
+        version, numbers, gauss = state["random"]
+        self.rng.setstate((version, tuple(numbers), gauss))
+        self.order = state["order"]
+        self.validation_order = state["validation_order"]
+        self.replay.history = [Sample(*entry) for entry in state["history"]]
+        for name, (epoch, score, count) in state["best"].items():
+            weights = [arrays[f"best-{name}.{number:03d}"] for number in range(count)]
+            self.best[name] = (epoch, score, weights)
+        return state["epoch"]
+
+
+def evaluation_waveform(enhancer: Enhancer, noisy: np.ndarray) -> np.ndarray:
+    """Enhances a waveform as the original does before it evaluates: peak-normalised, through 16 bit.
+
+    Args:
+        enhancer: The enhancer.
+        noisy: `(samples,)`.
+
+    Returns:
+        float32 `(samples,)`.
+
+    Reference:
+        MetricGAN.py, "Evaluate the performance of generator in a validation set".
+    """
+    return audio.from_int16(audio.to_int16(dsp.peak_normalise(enhancer.enhance(noisy))))

@@ -1,0 +1,97 @@
+"""The command line: `kseg COMMAND`. Commands are imported when they are called."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from keras_segan._version import __version__
+from keras_segan.errors import KsegError, unknown
+
+COMMANDS = {
+    "reproduce": "Reproduce a paper: data, training, evaluation, table.",
+    "enhance": "Enhance audio files with a trained model.",
+    "evaluate": "Score enhanced files against clean ones.",
+    "data": "Scan, check, prepare and mix corpora.",
+    "models": "List and inspect models.",
+    "selftest": "Check that this installation scores correctly.",
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Finds commands by name and imports `keras_segan.cli.<name>` only when one is called."""
+
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"keras_segan.cli.{name}").command
+
+    def resolve_command(self, context, arguments):
+        if arguments and arguments[0] not in COMMANDS:
+            context.fail(unknown("command", arguments[0], COMMANDS))
+        return super().resolve_command(context, arguments)
+
+    def format_commands(self, context, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "KSEG"}
+)
+@click.version_option(__version__, prog_name="kseg")
+@click.option("-v", "--verbose", is_flag=True, help="Show messages of TensorFlow and tracebacks.")
+@click.pass_context
+def group(context, verbose):
+    """Classic GAN and DNN speech-enhancement papers, reproduced faithfully in Keras 3.
+
+    Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failure, 2 wrong use,
+    130 interrupted.
+    """
+    context.obj = {"verbose": verbose}
+    if not verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def main(arguments=None):
+    """Runs the command line and exits."""
+    sys.exit(run(arguments))
+
+
+def run(arguments=None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: List of words, those of the process if `None`.
+
+    Returns:
+        The exit code.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    verbose = bool({"-v", "--verbose"} & set(words[:1]))
+    try:
+        return group.main(words, prog_name="kseg", standalone_mode=False) or 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except KsegError as error:
+        if verbose:
+            raise
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except OSError as error:
+        if verbose:
+            raise
+        click.echo(f"Error: {error.filename or ''}: {error.strerror or error}", err=True)
+        return 1

@@ -1,0 +1,249 @@
+"""Known corpora: what they consist of, how to load one, and whether a copy is complete and sound."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_segan import audio
+from keras_segan.data.folders import MANIFEST_NAME, make_folder, write_manifest, write_wav
+from keras_segan.data.layouts import recognise
+from keras_segan.data.manifest import SPLITS, Manifest, Utterance
+from keras_segan.data.pairing import flat_id, pair, unique_ids, unpaired_error
+from keras_segan.errors import AudioError, DataError
+
+MIN_FRAMES = 29  # MetricGAN's discriminator: four convolutions of 5, 7, 9 and 11 frames without padding
+HOP = 256
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is known of a corpus before anything is read.
+
+    Attributes:
+        name: As in a manifest.
+        title: For tables.
+        counts: Number of utterances per split, of the complete corpus.
+        noisy_row: Published scores of the unprocessed noisy test files, by definition id.
+        published: Whether papers report on it; nothing is comparable on a corpus that is not.
+    """
+
+    name: str
+    title: str
+    counts: dict[str, int] = field(default_factory=dict)
+    noisy_row: dict[str, float] = field(default_factory=dict)
+    published: bool = True
+
+
+_VOICEBANK_ROW = {"pesq-wb-lqo": 1.97, "csig": 3.35, "cbak": 2.44, "covl": 2.63, "ssnr": 1.68, "stoi": 0.92}
+
+CORPORA = {
+    corpus.name: corpus
+    for corpus in (
+        Corpus(
+            "voicebank-demand",
+            "VoiceBank-DEMAND (28 speakers)",
+            {"train": 11572, "test": 824},
+            _VOICEBANK_ROW,
+        ),
+        Corpus(
+            "voicebank-demand-56spk",
+            "VoiceBank-DEMAND (56 speakers)",
+            {"train": 23075, "test": 824},
+            _VOICEBANK_ROW,
+        ),
+        Corpus(
+            "metricgan-timit",
+            "TIMIT as mixed for MetricGAN",
+            {"train": 15000, "test": 2000},
+            {"pesq-nb-raw": 1.628, "stoi": 0.702},
+        ),
+        Corpus("mini", "mini, not comparable", {"train": 24, "validation": 8, "test": 12}, published=False),
+    )
+}
+
+
+def load(path: Path | str, scale: float | None = None, ignore_unpaired: bool = False) -> Manifest:
+    """Reads a manifest, or makes that of a folder whose layout is known.
+
+    Args:
+        path: A manifest CSV, a folder that holds manifest.csv, or a folder laid out as VoiceBank-DEMAND
+            (as distributed, or train|test/{clean,noisy}), as MetricGAN's TIMIT data, or with
+            train|validation|valid|dev|test/{clean,noisy} in it.
+        scale: Factor that undoes the attenuation of the noisy files; found from the data if `None`.
+        ignore_unpaired: Pass over files without a partner instead of raising.
+
+    Returns:
+        The manifest with the name of the corpus that was recognised.
+
+    Raises:
+        DataError: If there is nothing, nothing known, or a file without a partner.
+    """
+    manifest, unpaired = recognise(path, scale)
+    if unpaired and not ignore_unpaired:
+        raise unpaired_error(unpaired)
+    return manifest
+
+
+def scan(
+    clean_dir: Path | str, noisy_dir: Path | str, split: str = "train", ignore_unpaired: bool = False
+) -> Manifest:
+    """Makes the manifest of two folders of any origin.
+
+    Args:
+        clean_dir: Folder of the clean files.
+        noisy_dir: Folder of the noisy files; a pair has the same relative stem ("sub/name").
+        split: Where the pairs belong.
+        ignore_unpaired: Pass over files without a partner instead of raising.
+
+    Returns:
+        The manifest, corpus "folder".
+
+    Raises:
+        DataError: If a folder is missing, nothing pairs, or a file has no partner.
+    """
+    if split not in SPLITS:
+        raise DataError(f"Split '{split}' is none of {', '.join(SPLITS)}.", exit_code=2)
+    pairs, unpaired = pair(clean_dir, noisy_dir)
+    if unpaired and not ignore_unpaired:
+        raise unpaired_error(unpaired)
+    if not pairs:
+        raise DataError(
+            f"{clean_dir} and {noisy_dir}: no two audio files with the same name; nothing to pair."
+        )
+    utterances = [Utterance(flat_id(p.stem), p.clean, p.noisy, split) for p in pairs]
+    return Manifest(unique_ids(utterances))
+
+
+def completeness(manifest: Manifest, splits: Iterable[str] | None = None) -> tuple[bool, str]:
+    """Compares the number of utterances with the known corpus.
+
+    Args:
+        manifest: The pairs.
+        splits: The splits that matter, all of the corpus if `None`.
+
+    Returns:
+        Whether the corpus is complete and known from papers, and a sentence that says why (not).
+    """
+    corpus = CORPORA.get(manifest.corpus)
+    if corpus is None:
+        return False, "Unknown corpus: a table from it is not comparable with a published one."
+    if not corpus.published:
+        return (
+            False,
+            f"Corpus '{corpus.name}' is made for trying things out: a table from it is not comparable.",
+        )
+    lacking = []
+    for split, wanted in corpus.counts.items():
+        count = len(manifest.split(split))
+        # A user may have held a validation set out of the training part.
+        held_out = len(manifest.split("validation")) if split == "train" else 0
+        if (splits is None or split in splits) and wanted not in (count, count + held_out):
+            lacking.append(f"{count} of {wanted} {split}")
+    if lacking:
+        return False, f"{corpus.title}: {', '.join(lacking)} files: a table from it is not comparable."
+    return True, f"{corpus.title}: complete."
+
+
+class Problem(NamedTuple):
+    """Something wrong with a file.
+
+    Attributes:
+        file: The file.
+        problem: What is wrong and what to do, without the name of the file.
+        is_note: Worth knowing, but no error.
+    """
+
+    file: Path
+    problem: str
+    is_note: bool = False
+
+
+def verify(manifest: Manifest, jobs: int = 1) -> list[Problem]:
+    """Opens every file of a manifest and looks for what would spoil training or scoring.
+
+    Args:
+        manifest: The pairs.
+        jobs: Number of threads.
+
+    Returns:
+        The problems in the order of the manifest; empty if all is well.
+    """
+    files = list(dict.fromkeys(file for u in manifest.utterances for file in (u.clean, u.noisy)))
+    with ThreadPoolExecutor(jobs) as pool:
+        inspected = dict(zip(files, pool.map(_inspect, files), strict=True))
+    problems = [problem for file in files for problem in inspected[file].problems]
+    for u in manifest.utterances:
+        clean, noisy = inspected[u.clean], inspected[u.noisy]
+        if clean.samples and noisy.samples and clean.samples != noisy.samples:
+            lengths = f"{noisy.samples} samples at 16 kHz, its clean file has {clean.samples}"
+            problems.append(Problem(u.noisy, f"has {lengths}; cut both to the same length"))
+    return problems
+
+
+class _Inspected(NamedTuple):
+    samples: int  # at 16 kHz, 0 if unreadable
+    problems: list[Problem]
+
+
+def _inspect(file: Path) -> _Inspected:
+    try:
+        waveform, rate = audio.read(file)
+    except AudioError as error:
+        return _Inspected(0, [Problem(file, str(error).removeprefix(f"{file}: ").rstrip("."))])
+    samples = round(len(waveform) * audio.SAMPLE_RATE / rate)
+    problems = []
+    if waveform.ndim > 1:
+        problems.append(Problem(file, f"has {waveform.shape[1]} channels; mono is needed, mix it down first"))
+    if not waveform.any():
+        problems.append(Problem(file, "is silent (every sample is zero); remove the pair"))
+    frames = 1 + (samples + HOP) // HOP
+    if frames < MIN_FRAMES:
+        text = f"is too short: {frames} frames, MetricGAN's discriminator needs {MIN_FRAMES} (0.43 s)"
+        problems.append(Problem(file, text))
+    if rate != audio.SAMPLE_RATE:
+        problems.append(
+            Problem(file, f"is at {rate} Hz and will be resampled to {audio.SAMPLE_RATE} Hz", True)
+        )
+    return _Inspected(samples, problems)
+
+
+def prepare(
+    manifest: Manifest, out: Path | str, jobs: int = 1, progress: Callable[[], object] = lambda: None
+) -> Manifest:
+    """Copies a corpus at 16 kHz and 16 bit, so that later runs need not resample.
+
+    Args:
+        manifest: The pairs.
+        out: Gets {split}/{clean,noisy}/ID.wav and manifest.csv. Equal files are left alone, so an
+            interrupted copy can be continued. A clean file that serves many noisy ones is copied once.
+        jobs: Number of threads.
+        progress: Called after each pair.
+
+    Returns:
+        The manifest of the copy, which is also `out`/manifest.csv.
+
+    Raises:
+        AudioError: If a file cannot be read or written.
+        DataError: If the folder cannot be made or written.
+    """
+    out = make_folder(out)
+    copies, utterances = {}, []
+    for u in manifest.utterances:
+        clean = copies.setdefault(u.clean, out / u.split / "clean" / f"{u.id}.wav")
+        noisy = copies.setdefault(u.noisy, out / u.split / "noisy" / f"{u.id}.wav")
+        utterances.append(replace(u, clean=clean, noisy=noisy))
+    with ThreadPoolExecutor(jobs) as pool:
+        written = {file: pool.submit(_copy, file, copy) for file, copy in copies.items()}
+        for u in manifest.utterances:
+            written[u.clean].result()
+            written[u.noisy].result()
+            progress()
+    copied = replace(manifest, utterances=tuple(utterances))
+    write_manifest(copied, out / MANIFEST_NAME)
+    return copied
+
+
+def _copy(file: Path, copy: Path):
+    write_wav(copy, audio.read_mono(file))

@@ -1,0 +1,282 @@
+"""Mixing of speech and noise: active speech level, levels for an SNR, and the mixing tool of sednn.
+
+Two rules are in use. VoiceBank-DEMAND and the mini corpus keep the speech and set the noise, with the
+active speech level of ITU-T P.56; sednn (the Keras port of Xu et al.) keeps the noise and sets the
+speech, with plain RMS values, and normalises the mixture to a peak of 1.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import lfilter
+
+from keras_segan.audio import SAMPLE_RATE, read_mono
+from keras_segan.data.folders import (
+    MANIFEST_NAME,
+    audio_files,
+    make_folder,
+    write_manifest,
+    write_rows,
+    write_wav,
+)
+from keras_segan.data.manifest import Manifest, Utterance
+from keras_segan.data.pairing import flat_id, unique_ids
+from keras_segan.errors import DataError
+
+P56_TIME_CONSTANT = 0.03  # s, of each of the two smoothing stages (P.56, 4.4)
+P56_HANGOVER = 0.2  # s
+P56_MARGIN = 15.9  # dB between the active level and its threshold
+PEAK_LIMIT = 0.99  # of full scale; louder pairs are scaled down, clean and noisy by the same factor
+
+
+def active_level(speech: np.ndarray, sample_rate: int = SAMPLE_RATE) -> float:
+    """Measures the active speech level of ITU-T P.56, method B.
+
+    Args:
+        speech: `(samples,)`, not silent.
+        sample_rate: In Hz.
+
+    Returns:
+        The level in dB re full scale: the power of the parts with speech only.
+    """
+    speech = np.asarray(speech, dtype=np.float64)
+    power = float(speech @ speech)
+    decay = np.exp(-1 / (sample_rate * P56_TIME_CONSTANT))
+    envelope = np.abs(speech)
+    for _ in range(2):
+        envelope = lfilter([1 - decay], [1, -decay], envelope)
+    # One threshold per bit of a 16-bit signal, 6 dB apart.
+    thresholds = 20 * np.log10(2.0 ** np.arange(-15, 0))
+    levels = []
+    for threshold in thresholds:
+        active = _active_samples(envelope >= 10 ** (threshold / 20), round(sample_rate * P56_HANGOVER))
+        if active == 0:
+            break
+        levels.append(10 * np.log10(power / active))
+    levels = np.array(levels)
+    margins = levels - thresholds[: len(levels)]
+    if not len(levels) or margins[0] <= P56_MARGIN or margins[-1] > P56_MARGIN:
+        # Too soft for the lowest threshold, or an impulse: all of it counts as active.
+        return 10 * float(np.log10(power / len(speech)))
+    # Margins fall with the threshold; np.interp wants rising abscissae.
+    return float(np.interp(P56_MARGIN, margins[::-1], levels[::-1]))
+
+
+def _active_samples(above: np.ndarray, hangover: int) -> int:
+    """Counts the samples where the envelope is above the threshold or was so within the hangover."""
+    position = np.arange(len(above))
+    last = np.maximum.accumulate(np.where(above, position, -hangover - 1))
+    return int(np.count_nonzero(position - last <= hangover))
+
+
+def tile(noise: np.ndarray, length: int, offset: int = 0) -> np.ndarray:
+    """Cuts `length` samples out of a noise from `offset` on; repeats a noise that is too short."""
+    if offset + length > len(noise):
+        noise = np.tile(noise, -(-(offset + length) // len(noise)))
+    return noise[offset : offset + length]
+
+
+def mix_active_level(speech: np.ndarray, noise: np.ndarray, snr: float) -> tuple[np.ndarray, np.ndarray]:
+    """Adds noise to speech as VoiceBank-DEMAND does.
+
+    SNR = active speech level (ITU-T P.56) minus RMS level of the noise, over the whole utterance.
+
+    Args:
+        speech: `(samples,)` at 16 kHz.
+        noise: `(samples,)`.
+        snr: In dB.
+
+    Returns:
+        Clean and noisy speech, float64 `(samples,)`; both scaled down by one factor if one of them
+        would exceed 0.99.
+    """
+    speech, noise = _checked(speech, noise)
+    noise_level = 10 * np.log10(np.mean(noise**2))
+    noisy = speech + noise * 10 ** ((active_level(speech) - snr - noise_level) / 20)
+    peak = max(np.abs(noisy).max(), np.abs(speech).max())
+    gain = min(1.0, PEAK_LIMIT / peak)
+    return speech * gain, noisy * gain
+
+
+def _checked(speech: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    speech, noise = np.asarray(speech, dtype=np.float64), np.asarray(noise, dtype=np.float64)
+    if len(speech) != len(noise):
+        raise DataError(f"Speech has {len(speech)} samples, noise {len(noise)}; cut the noise to the speech.")
+    for name, signal in (("speech", speech), ("noise", noise)):
+        if not signal.any():
+            raise DataError(f"The {name} is silent where it should be mixed; an SNR cannot be reached.")
+    return speech, noise
+
+
+def mix_sednn(speech: np.ndarray, noise: np.ndarray, snr: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Adds noise to speech as sednn does: the speech is scaled to the SNR, then everything to peak 1.
+
+    SNR = ratio of the RMS values over the whole utterance.
+
+    Args:
+        speech: `(samples,)`.
+        noise: `(samples,)`.
+        snr: In dB.
+
+    Returns:
+        Mixture, speech and noise as they are in it, float64 `(samples,)`, all multiplied by
+        alpha = 1 / max|mixture|. The speech may exceed 1 where the noise takes away from it.
+    """
+    speech, noise = _checked(speech, noise)
+    speech = speech * (10 ** (snr / 20) * np.sqrt(np.mean(noise**2)) / np.sqrt(np.mean(speech**2)))
+    alpha = 1 / np.abs(speech + noise).max()
+    return (speech + noise) * alpha, speech * alpha, noise * alpha
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One row of a mixing plan.
+
+    Attributes:
+        speech: The speech file.
+        noise: The noise file.
+        onset: First sample of the noise at 16 kHz; 0 if the noise is repeated.
+        snr: In dB.
+        id: Unique name.
+        noise_name: Name of the noise for the manifest.
+    """
+
+    speech: Path
+    noise: Path
+    onset: int
+    snr: float
+    id: str
+    noise_name: str
+
+
+class Mixer:
+    """Mixes a folder of speech with a folder of noises, with sednn's rules and random draws.
+
+    For every SNR and every utterance `magnification` noises are drawn without replacement, and from
+    each a place. With the same files, one SNR and seed 0 the draws are those of the original program
+    (given its file lists sorted by name). Unlike there, files of other rates are resampled *before* the
+    places are drawn. Noises are kept in memory, speech is not.
+    """
+
+    def __init__(self, speech_dir: Path | str, noise_dir: Path | str):
+        """Lists the files.
+
+        Raises:
+            DataError: If a folder is missing or holds no audio.
+        """
+        self.speech = audio_files(speech_dir)
+        self.noises = audio_files(noise_dir)
+        for folder, files in ((speech_dir, self.speech), (noise_dir, self.noises)):
+            if not files:
+                raise DataError(f"{folder}: holds no audio files; check the path.")
+        self._read_noise = functools.cache(read_mono)
+
+    def count(self, snrs: Sequence[float], magnification: int | None) -> int:
+        """Returns how many mixtures `plan` yields."""
+        return len(snrs) * len(self.speech) * (magnification or len(self.noises))
+
+    def plan(
+        self, snrs: Sequence[float] = (0.0,), magnification: int | None = 2, seed: int = 0
+    ) -> Iterator[Mixture]:
+        """Draws the mixtures, one after the other.
+
+        Args:
+            snrs: In dB.
+            magnification: Noises per utterance; all of them if `None`, as in the original's test set.
+            seed: Of the draws.
+
+        Yields:
+            The mixtures, in the order of SNR, utterance, noise.
+
+        Raises:
+            DataError: If there are fewer noises than wanted.
+        """
+        names = list(self.noises)
+        if magnification is not None and not 1 <= magnification <= len(names):
+            message = f"{magnification} noises per utterance wanted, but there are {len(names)} noises."
+            raise DataError(message, exit_code=2)
+        rs = np.random.RandomState(seed)
+        for snr in snrs:
+            for stem, speech in self.speech.items():
+                length = len(read_mono(speech))
+                chosen = names if magnification is None else rs.choice(names, magnification, replace=False)
+                for noise in chosen:
+                    spare = len(self._read_noise(self.noises[noise])) - length
+                    onset = int(rs.randint(0, spare, size=1)[0]) if spare > 0 else 0
+                    identifier = f"{flat_id(stem)}.{flat_id(noise)}.{snr:g}dB"
+                    yield Mixture(speech, self.noises[noise], onset, float(snr), identifier, str(noise))
+
+    def mix(self, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
+        """Makes the audio of one mixture.
+
+        Returns:
+            Clean and noisy speech, float64 `(samples,)`, within [-1, 1]: sednn's, but scaled down once
+            more, both alike, where the clean speech alone would exceed 1.
+
+        Raises:
+            AudioError: If a file cannot be read.
+            DataError: If the noise is silent where it was cut.
+        """
+        speech = read_mono(mixture.speech)
+        noise = tile(self._read_noise(mixture.noise), len(speech), mixture.onset)
+        try:
+            mixed, clean, _ = mix_sednn(speech, noise, mixture.snr)
+        except DataError as error:
+            raise DataError(
+                f"{mixture.speech} with {mixture.noise} from sample {mixture.onset}: {error}"
+            ) from error
+        gain = 1 / max(1.0, np.abs(clean).max())
+        return clean * gain, mixed * gain
+
+
+def mix_folders(
+    speech_dir: Path | str,
+    noise_dir: Path | str,
+    out: Path | str,
+    snrs: Sequence[float] = (0.0,),
+    magnification: int | None = 2,
+    seed: int = 0,
+    split: str = "train",
+    progress: Callable[[], object] = lambda: None,
+) -> Manifest:
+    """Mixes two folders into a corpus; the same call gives the same files.
+
+    Args:
+        speech_dir: Folder of clean speech, of any sample rate.
+        noise_dir: Folder of noises, of any sample rate; a noise shorter than the speech is repeated.
+        out: Gets {split}/{clean,noisy}/ID.wav (16 kHz, 16 bit), manifest.csv, and mixtures.csv with the
+            places of the noises.
+        snrs: In dB; every utterance is mixed at each of them.
+        magnification: Noises per utterance, all of them if `None`.
+        seed: Of the random draws.
+        split: Where the pairs belong.
+        progress: Called after each mixture.
+
+    Returns:
+        The manifest, which is also `out`/manifest.csv.
+
+    Raises:
+        AudioError: If a file cannot be read or written.
+        DataError: If a folder is missing, empty or cannot be written, or there are too few noises.
+    """
+    mixer = Mixer(speech_dir, noise_dir)
+    out = make_folder(out)
+    utterances, places = [], []
+    for mixture in mixer.plan(snrs, magnification, seed):
+        clean, noisy = (out / split / kind / f"{mixture.id}.wav" for kind in ("clean", "noisy"))
+        for path, waveform in zip((clean, noisy), mixer.mix(mixture), strict=True):
+            write_wav(path, waveform)
+        utterances.append(
+            Utterance(mixture.id, clean, noisy, split, noise=mixture.noise_name, snr=mixture.snr)
+        )
+        places.append(
+            (mixture.id, mixture.speech.name, mixture.noise.name, mixture.onset, f"{mixture.snr:g}")
+        )
+        progress()
+    manifest = Manifest(unique_ids(utterances))
+    write_manifest(manifest, out / MANIFEST_NAME)
+    write_rows(out / "mixtures.csv", ("id", "speech", "noise", "onset", "snr"), places)
+    return manifest

@@ -1,0 +1,335 @@
+"""Runs a reproduction from data to table: the library behind `kseg reproduce`."""
+
+import contextlib
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from keras_segan import audio, metrics, recipe, report, tensorflow_backend
+from keras_segan.data import corpora, mini
+from keras_segan.data.manifest import Manifest, Utterance
+from keras_segan.data.pipeline import UtteranceReader
+from keras_segan.errors import DataError
+from keras_segan.evaluation import bootstrap_interval
+from keras_segan.metrics.pool import ScoreItem, ScoringPool
+from keras_segan.models.base import Enhancer
+from keras_segan.training.run import Run, is_run
+
+RUNS = Path("runs")
+LISTENING_EXAMPLES = 20  # MetricGAN.py keeps as many enhanced files
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        paper: Name of the reproduction.
+        data: Folder or manifest; `None` for the bundled mini corpus.
+        variant: Name of a variant, `None` for the one made for the data.
+        out: Run folder, `None` for one under `runs/`.
+        changes: Settings to change, by name.
+        jobs: Scoring processes.
+        resume: Whether to go on with a run.
+        quiet: Whether to show no progress.
+    """
+
+    paper: str
+    data: str | None = None
+    variant: str | None = None
+    out: str | None = None
+    changes: Mapping[str, object] = field(default_factory=dict)
+    jobs: int = 1
+    resume: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request with everything looked up: recipe, variant, settings, corpus (`None`: mini)."""
+
+    request: Request
+    recipe: ModuleType
+    name: str
+    variant: str
+    config: object
+    manifest: Manifest | None
+
+    @property
+    def corpus(self) -> str:
+        """Name of the corpus."""
+        return self.manifest.corpus if self.manifest else mini.NAME
+
+    @property
+    def title(self) -> str:
+        """What this job is, in a few words."""
+        return f"{self.name} {self.variant}, {self.choice}, data {self.corpus}"
+
+    @property
+    def choice(self) -> str:
+        """What tells runs of one variant apart: the target metric or, where there is none, the model."""
+        kind = "metric" if hasattr(self.config, "metric") else "model"
+        return f"{kind} {getattr(self.config, kind)}"
+
+    def settings(self) -> dict:
+        """What is written to `config.json`."""
+        about = {"paper": self.name, "variant": self.variant, "data": self.corpus}
+        return {**about, **dataclasses.asdict(self.config)}
+
+    def folder(self) -> Path:
+        """The run folder: the one asked for, the last of its kind to resume, or a new one."""
+        if self.request.out:
+            return Path(self.request.out)
+        choice = "".join(c if c.isalnum() else "-" for c in self.choice.partition(" ")[2])
+        first = RUNS / f"{self.name}-{self.variant}-{choice}"
+        candidates = [first] + [first.with_name(f"{first.name}-{n}") for n in range(2, 1000)]
+        existing = [path for path in candidates if path.exists()]
+        if self.request.resume:
+            return next((path for path in reversed(existing) if is_run(path)), first)
+        return next(path for path in candidates if path not in existing)
+
+
+def look_up(request: Request) -> Job:
+    """Finds recipe, corpus, variant and settings of a request, and checks them."""
+    module = recipe.load(request.paper)
+    name = module.__name__.rpartition(".")[2]
+    manifest = corpora.load(request.data) if request.data else None
+    corpus = manifest.corpus if manifest else mini.NAME
+    variant = recipe.choose_variant(module, request.variant, corpus)
+    config = recipe.override(module.VARIANTS[variant], request.changes)
+    if hasattr(config, "metric"):
+        metrics.get(config.metric)
+    return Job(request, module, name, variant, config, manifest)
+
+
+def plan(request: Request) -> str:
+    """Says what a run would do, how long it would take and how much disk it would need."""
+    job = look_up(request)
+    with _manifest(job) as manifest:
+        estimate = job.recipe.estimate(job.config, manifest)
+        counts = _counts(manifest)
+    lines = [f"{job.title} -> {job.folder()}", f"{_corpus_title(job.corpus)}: {counts}"]
+    lines += [f"{count:,} {kind}" for kind, count in estimate.steps.items()]
+    lines.append(
+        f"about {_duration(estimate.seconds)} on two CPU cores, {estimate.bytes / 1e9:.2f} GB of disk"
+    )
+    return "\n".join(lines)
+
+
+def reproduce(request: Request) -> str:
+    """Trains, evaluates and reports.
+
+    Args:
+        request: What to do.
+
+    Returns:
+        The text of `table.md`.
+    """
+    job = look_up(request)
+    start = Run.resume if request.resume else Run.create
+    run = start(job.folder(), job.settings(), quiet=request.quiet)
+    run.say(f"{job.title} -> {run.folder}")
+    manifest = _usable(job.manifest or mini.prepare(run.folder / "data"), request, run)
+    _scored_split(manifest)
+    manifest.write(run.path("manifest.csv"))
+    tensorflow_backend.enable_determinism(job.config.seed)
+    with ScoringPool(jobs=request.jobs) as pool:
+        run.pool = pool
+        systems = job.recipe.fit(job.config, manifest, run)
+        _save(systems, run)
+        scores = _evaluate(job, systems, manifest, run)
+    text = _write_report(job, manifest, scores, run)
+    run.say(f"Run folder: {run.folder}")
+    return text
+
+
+@contextlib.contextmanager
+def _manifest(job: Job):
+    if job.manifest is not None:
+        yield job.manifest
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield mini.prepare(folder)
+
+
+def _corpus_title(name: str) -> str:
+    return corpora.CORPORA[name].title if name in corpora.CORPORA else f"unknown corpus ({name})"
+
+
+def _counts(manifest: Manifest) -> str:
+    splits = {name: len(manifest.split(name)) for name in ("train", "validation", "test")}
+    return (
+        f"{manifest.corpus}: "
+        + ", ".join(f"{count} {name}" for name, count in splits.items())
+        + " utterances"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 172800 else f"{seconds / 86400:.0f} days"
+
+
+def _usable(manifest: Manifest, request: Request, run: Run) -> Manifest:
+    """Leaves out pairs that cannot be used; each is named, the run goes on."""
+    problems = [problem for problem in corpora.verify(manifest, request.jobs) if not problem.is_note]
+    for problem in problems:
+        run.note(f"{problem.file}: {problem.problem}; its pair is left out.")
+    files = {problem.file for problem in problems}
+    kept = tuple(u for u in manifest.utterances if not {u.clean, u.noisy} & files)
+    if not kept:
+        raise DataError(f"None of the {len(manifest)} pairs can be used; see the notes above.")
+    return Manifest(kept, manifest.corpus)
+
+
+def _scored_split(manifest: Manifest) -> str:
+    """The split that the table is made on: test, or validation if there is no test split."""
+    for split in ("test", "validation"):
+        if manifest.split(split):
+            return split
+    raise DataError("The data have neither test nor validation pairs; there is nothing to evaluate on.")
+
+
+def _save(systems: dict[str, Enhancer], run: Run):
+    """Saves the first trained system as `model.keras`, the others under their names."""
+    trained = {name: system for name, system in systems.items() if isinstance(system, Enhancer)}
+    for number, (name, enhancer) in enumerate(trained.items()):
+        file = "model.keras" if number == 0 else f"model-{name.replace(' ', '-')}.keras"
+        temporary = run.path(f"writing-{file}")
+        enhancer.save(temporary)
+        temporary.replace(run.path(file))
+
+
+def _evaluate(job: Job, systems: dict[str, Enhancer], manifest: Manifest, run: Run) -> dict[str, list[dict]]:
+    """Scores the noisy test files and every system's output; returns rows by system."""
+    definitions = job.recipe.shown_metrics(job.config)
+    reader = UtteranceReader(getattr(job.config, "int16_divisor", 32768.0))
+    test = manifest.split(_scored_split(manifest))
+    run.start_progress((1 + len(systems)) * len(test))
+    scores = {}
+    for name, enhancer in {"noisy": None, **systems}.items():
+        items = [
+            ScoreItem(u.id, reader.clean(u), _processed(enhancer, u, reader), audio.SAMPLE_RATE, definitions)
+            for u in test
+        ]
+        if name == next(iter(systems)):
+            for item in items[:LISTENING_EXAMPLES]:
+                audio.write(run.path(f"enhanced/{item.id.replace('/', '_')}.wav"), item.processed)
+        rows = []
+        for utterance, result in zip(test, run.pool.map(items), strict=True):
+            failure = result.failure.message if result.failure else ""
+            facts = {
+                "system": name,
+                "id": result.id,
+                "speaker": utterance.speaker,
+                "noise": utterance.noise,
+                "snr": utterance.snr,
+            }
+            rows.append({**facts, **(result.scores or {}), "failure": failure})
+            run.advance(1, f"scoring {name}")
+            if failure:
+                run.note(f"{result.id} ({name}) could not be scored: {failure}")
+        scores[name] = rows
+    run.end_progress()
+    run.write_csv("scores.csv", [row for rows in scores.values() for row in rows])
+    return scores
+
+
+def _processed(enhancer: Enhancer | None, utterance: Utterance, reader: UtteranceReader) -> np.ndarray:
+    noisy = reader.noisy(utterance)
+    return noisy if enhancer is None else np.clip(enhancer.enhance(noisy), -1.0, 1.0)
+
+
+def _reasons(job: Job, manifest: Manifest) -> list[str]:
+    """Lists what keeps the numbers from being compared with the published ones."""
+    reference = recipe.reference_variant(job.recipe, job.variant)
+    expected = job.recipe.VARIANTS[reference].corpus
+    reasons = []
+    if manifest.corpus != expected:
+        reasons.append(f"data: {_corpus_title(manifest.corpus)} instead of {_corpus_title(expected)}")
+    else:
+        complete, sentence = corpora.completeness(manifest)
+        if not complete:
+            reasons.append(f"data: {sentence}")
+    if _scored_split(manifest) != "test":
+        reasons.append("data: no test split, scored on the validation split")
+    return reasons + recipe.differences(job.recipe, job.config, reference)
+
+
+def _rows(job: Job, scores: dict[str, list[dict]]) -> list[report.Row]:
+    table, published_row = job.recipe.published(job.config)
+    published = {(r.row, r.definition): r.value for r in recipe.table(job.name) if r.table == table}
+    rows = []
+    for system, lines in scores.items():
+        for definition in job.recipe.shown_metrics(job.config):
+            values = [line[definition] for line in lines if definition in line]
+            if not values:
+                continue
+            row = _published_row(system, published_row, published)
+            rows.append(
+                report.Row(
+                    system,
+                    metrics.get(definition).label,
+                    definition,
+                    published.get((row, definition)),
+                    float(np.mean(values)),
+                    bootstrap_interval(values),
+                    len(values),
+                )
+            )
+    return rows + _published_only(
+        job, published, {_published_row(s, published_row, published) for s in scores}
+    )
+
+
+def _published_row(system: str, default: str, published: dict) -> str:
+    """Returns the table's row for a system: that of its name if there is one."""
+    if system == "noisy":
+        return "Noisy"
+    return system if any(row == system for row, _ in published) else default
+
+
+def _published_only(job: Job, published: dict, reproduced: set[str]) -> list[report.Row]:
+    """Returns the table's other rows, which complete the picture."""
+    return [
+        report.Row(row, metrics.get(definition).label, definition, value, None, None, 0)
+        for (row, definition), value in published.items()
+        if row not in reproduced and definition in job.recipe.shown_metrics(job.config)
+    ]
+
+
+def _write_report(job: Job, manifest: Manifest, scores: dict[str, list[dict]], run: Run) -> str:
+    paper = job.recipe.PAPER
+    facts = [
+        f"{paper.authors}: {paper.title}, {paper.venue}.",
+        f"Data: {_corpus_title(manifest.corpus)} ({_counts(manifest)}), scored on {_scored_split(manifest)}.",
+        f"Variant {job.variant}, {job.choice}, {job.config.epochs} epochs, seed {job.config.seed}.",
+    ]
+    rows = _rows(job, scores)
+    text = report.document(
+        f"{job.name} on {_corpus_title(manifest.corpus)}: published and reproduced",
+        facts,
+        _reasons(job, manifest),
+        rows,
+        run.notes,
+    )
+    run.write_text("table.md", text)
+    run.write_json("scores.json", [dataclasses.asdict(row) for row in rows])
+    drawn = report.learning_curves(run.log, run.path("report/x").parent, job.title)
+    if not drawn:
+        run.say("No learning curves: install matplotlib (pip install keras_segan[plot]).")
+    return text
+
+
+def load_settings(folder: Path | str) -> dict:
+    """Reads a run's `config.json`."""
+    return json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
