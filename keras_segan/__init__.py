@@ -5,6 +5,7 @@ needs them.
 """
 
 import importlib
+import sys
 
 from keras_segan._version import __version__
 
@@ -43,3 +44,8 @@ def __getattr__(name: str):
 
 def __dir__():
     return sorted(__all__)
+
+
+if "keras" in sys.modules:
+    # Whoever uses Keras already may call keras.saving.load_model on a file of ours.
+    importlib.import_module("keras_segan.models.registry")

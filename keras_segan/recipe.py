@@ -10,6 +10,7 @@ A reproduction is a module with
 * `estimate(config, manifest)`: a `Plan`,
 * `shown_metrics(config)`: definition ids of the table's measures,
 * `published(config)`: table and row of the CSV file that the result is held against,
+* `check(config)`, if it has one: raises where settings cannot work, before anything is written,
 
 beside a ledger `<paper>.md` and a table `<paper>.csv`. It holds no paths, prints or argument parsing.
 """
@@ -188,7 +189,7 @@ def _converted(name: str, value, kind):
 
 
 def differences(recipe: ModuleType, config, variant: str) -> list[str]:
-    """Lists what was changed from the variant's published settings; corpus, seed, metric and model do not count."""
+    """Lists what was changed of the variant's settings; corpus, seed, metric and model do not count."""
     reference = recipe.VARIANTS[variant]
     changed = []
     for field in dataclasses.fields(config):

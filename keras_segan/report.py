@@ -140,3 +140,29 @@ def _draw(name: str, columns: list[str], log: list[dict], folder: Path, title: s
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return path
+
+
+def results_block(rows) -> str:
+    """Formats a reproduction's CSV rows, one Markdown table per published table and dataset.
+
+    Args:
+        rows: `recipe.Published` records.
+
+    Returns:
+        Markdown.
+    """
+    groups: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
+    for row in rows:
+        group = groups.setdefault((row.source, row.table, row.dataset), {})
+        group.setdefault(row.row, {})[f"{row.metric} ({row.definition})"] = row.value
+    parts = []
+    for (source, table, dataset), lines in groups.items():
+        columns = list(dict.fromkeys(column for values in lines.values() for column in values))
+        parts.append(f"**{source}, {table}, {dataset}**\n")
+        parts.append("| system | " + " | ".join(columns) + " |")
+        parts.append("|---" * (len(columns) + 1) + "|")
+        for name, values in lines.items():
+            cells = [f"{values[column]:g}" if column in values else "-" for column in columns]
+            parts.append(f"| {name} | " + " | ".join(cells) + " |")
+        parts.append("")
+    return "\n".join(parts)

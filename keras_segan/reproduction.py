@@ -105,6 +105,8 @@ def look_up(request: Request) -> Job:
     config = recipe.override(module.VARIANTS[variant], request.changes)
     if hasattr(config, "metric"):
         metrics.get(config.metric)
+    if hasattr(module, "check"):
+        module.check(config)
     return Job(request, module, name, variant, config, manifest)
 
 

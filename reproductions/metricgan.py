@@ -88,13 +88,18 @@ TABLE_1 = Config(
     compression="none",
     int16_divisor=32768.0,
 )
-MINI = Config(corpus="mini", epochs=4, utterances_per_epoch=10)
+MINI = Config(corpus="mini", epochs=4, utterances_per_epoch=6)
 VARIANTS = {"table2": TABLE_2, "table1": TABLE_1, "mini": MINI}
 
 
 def target_metric(config: Config) -> metrics.Metric:
     """Returns the metric that is optimised; "pesq" is the variant's own kind of PESQ."""
     return metrics.get(config.pesq if config.metric == "pesq" else config.metric)
+
+
+def check(config: Config):
+    """Raises if the settings cannot work, before anything is written."""
+    label(config)
 
 
 def label(config: Config):

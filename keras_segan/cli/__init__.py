@@ -56,7 +56,6 @@ def group(context, verbose):
     context.obj = {"verbose": verbose}
     if not verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def main(arguments=None):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from keras_segan.cli import options
 from keras_segan.errors import AudioError
 
 
@@ -21,6 +22,7 @@ def command(inputs, out, model, force):
     Outputs keep length, sample rate, channels and subtype of their inputs. A file that cannot be
     enhanced is named and does not stop the rest; the exit code is then 1.
     """
+    options.import_keras()
     from keras_segan import enhancement
     from keras_segan.models.registry import load_model
 

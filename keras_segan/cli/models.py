@@ -4,6 +4,8 @@ import json
 
 import click
 
+from keras_segan.cli import options
+
 
 @click.group()
 def command():
@@ -13,6 +15,7 @@ def command():
 @command.command("list")
 def list_models():
     """List the pretrained models."""
+    options.import_keras()
     from keras_segan.models import registry
 
     names = registry.list_models()
@@ -26,6 +29,7 @@ def list_models():
 @click.argument("model")
 def info(model):
     """Show what MODEL (a name, .keras file or run folder) is."""
+    options.import_keras()
     from keras_segan.models import registry
 
     enhancer = registry.load_model(model)

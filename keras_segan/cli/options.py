@@ -1,6 +1,9 @@
 """Options that several commands share."""
 
+import contextlib
+import importlib
 import os
+import sys
 
 import click
 
@@ -31,3 +34,32 @@ def settings(pairs: tuple[str, ...]) -> dict[str, str]:
         if "=" not in pair:
             raise RecipeError(f"--set needs key=value, not '{pair}'.", exit_code=2)
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def import_keras():
+    """Imports Keras and its backend; what TensorFlow says while it loads is shown with `-v` only.
+
+    TensorFlow 2.19 and later write some of it before they look at `TF_CPP_MIN_LOG_LEVEL`
+    (tensorflow issue 100442), so it is kept from the console at the level of the file descriptor.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and (context.find_root().obj or {}).get("verbose"):
+        importlib.import_module("keras")
+        return
+    with silent_stderr():
+        importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """Sends file descriptor 2 to nowhere for a while; Python's own errors come out afterwards."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -11,6 +11,10 @@ from keras_segan.cli import options
 @click.option("--list", "list_papers", is_flag=True, help="List the papers and stop.")
 @click.option("--metric", help="Target: pesq, stoi, a registered metric or module:function@lo..hi.")
 @click.option(
+    "--model", help="Which of the paper's systems to train, where it has several (shah: v-gan, dnn...)."
+)
+@click.option("--all", "every_model", is_flag=True, help="Train all of the paper's systems: --model all.")
+@click.option(
     "--data", type=click.Path(), help="Folder or manifest of a corpus; the bundled mini corpus if left out."
 )
 @click.option("--variant", help="code, mini or a name of the recipe's; chosen by the corpus if left out.")
@@ -23,7 +27,21 @@ from keras_segan.cli import options
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimated time and disk space, and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def command(
-    paper, list_papers, metric, data, variant, out, seed, epochs, jobs, resume, changes, dry_run, quiet
+    paper,
+    list_papers,
+    metric,
+    model,
+    every_model,
+    data,
+    variant,
+    out,
+    seed,
+    epochs,
+    jobs,
+    resume,
+    changes,
+    dry_run,
+    quiet,
 ):
     """Reproduce PAPER: prepare data, train, evaluate, and print published beside reproduced.
 
@@ -37,9 +55,12 @@ def command(
         return
     if paper is None:
         raise click.UsageError("Name a paper; 'kseg reproduce --list' shows them.")
+    options.import_keras()
     from keras_segan import reproduction
 
-    given = {"metric": metric, "seed": seed, "epochs": epochs}
+    if every_model and model not in (None, "all"):
+        raise click.UsageError("--all trains every model; leave out --model.")
+    given = {"metric": metric, "model": "all" if every_model else model, "seed": seed, "epochs": epochs}
     named = {key: value for key, value in given.items() if value is not None}
     request = reproduction.Request(
         paper=paper,

@@ -61,7 +61,8 @@ class SpectralNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         """Builds the inner layer and the power iteration."""
-        self.layer.build(input_shape)
+        if not self.layer.built:  # a loaded one is
+            self.layer.build(input_shape)
         self.power_iteration.build(self.layer.kernel.shape)
         self.built = True
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
 from keras_segan import dsp, tensorflow_backend
 from keras_segan.audio import SAMPLE_RATE
 
@@ -175,7 +176,10 @@ class Enhancer(keras.Model):
             float32 `(samples,)`.
         """
         features, analysis = self.front_end.analyse(waveform)
-        return self.front_end.synthesise(self.infer(features[None])[0], analysis)
+        # A network of single frames takes an utterance's frames as its batch.
+        frame_wise = features.ndim == len(self.network.input_shape)
+        output = self.infer(features) if frame_wise else self.infer(features[None])[0]
+        return self.front_end.synthesise(output, analysis)
 
     def get_config(self) -> dict:
         """Configuration for serialisation."""

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import keras
 
+import keras_segan.models
 from keras_segan import models
 from keras_segan.errors import ModelError, unknown
 from keras_segan.models.base import Enhancer
 
 PACKAGE = "keras_segan.pretrained"
+
+# A .keras file names its classes; Keras finds those that were registered by an import.
+for _module in pkgutil.iter_modules(keras_segan.models.__path__, "keras_segan.models."):
+    if _module.name != __name__:
+        importlib.import_module(_module.name)
 
 
 def list_models() -> list[str]:

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -173,12 +174,12 @@ class Run:
         for _, path in reversed(self._checkpoints()):
             try:
                 arrays = load_arrays(path)
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 self.note(f"{path.name} is damaged and was passed over ({error}).")
                 continue
             state = json.loads(arrays.pop(_STATE).tobytes().decode())
             self.log = state["log"]
-            self.notes = state["notes"]
+            self.notes = list(dict.fromkeys([*state["notes"], *self.notes]))
             return arrays, state
         return None
 

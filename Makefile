@@ -1,0 +1,35 @@
+# `make reproduce` and `make test` work on a bare machine with Python 3.10 or later; both install into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SOURCES = setup.cfg pyproject.toml
+
+.PHONY: reproduce test test-slow lint benchmark docs clean
+
+reproduce: $(VENV)/.installed
+	$(BIN)/kseg reproduce metricgan --metric pesq
+
+test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+benchmark: $(VENV)/.installed
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+docs: $(VENV)/.installed
+	$(BIN)/python tools/update_docs.py
+
+$(VENV)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,plot]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,95 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from keras_segan.cli import COMMANDS, run
+
+
+def test_help_needs_no_tensorflow_and_is_quick():
+    start = time.perf_counter()
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "keras_segan", "--help"], capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert time.perf_counter() - start < 20
+    assert "tensorflow" not in result.stderr
+    assert "numpy" not in result.stderr
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(command, capsys):
+    assert run([command, "--help"]) == 0
+    assert "Usage: kseg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduc"], ["Did you mean 'reproduce'"]),
+        (["reproduce"], ["Name a paper"]),
+        (["reproduce", "metrigan"], ["Did you mean 'metricgan'"]),
+        (["reproduce", "metricgan", "--metric", "peqs"], ["Unknown metric 'peqs'", "Did you mean"]),
+        (["reproduce", "metricgan", "--metric", "os.path:join"], ["range"]),
+        (["reproduce", "metricgan", "--metric", "si-sdr"], ["si-sdr", "range has no end"]),
+        (["reproduce", "metricgan", "--variant", "tabel1"], ["Did you mean 'table1'"]),
+        (["reproduce", "metricgan", "--set", "epoch=3"], ["Did you mean 'epochs'"]),
+        (["reproduce", "metricgan", "--set", "epochs"], ["key=value"]),
+        (["reproduce", "metricgan", "--epochs", "0"], ["--epochs"]),
+        (["reproduce", "metricgan", "--resume", "--out", "nowhere"], ["no run to resume"]),
+    ],
+)
+def test_wrong_use_exits_with_2_and_one_sentence(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    message = capsys.readouterr().err
+    for word in words:
+        assert word in message
+    assert "Traceback" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduce", "metricgan", "--data", "nowhere"], ["nowhere", "no such"]),
+        (["reproduce", "metricgan", "--data", "."], ["layout"]),
+        (["reproduce", "metricgan", "--out", "/proc/run"], ["/proc/run", "cannot write"]),
+        (["enhance", "nowhere.wav", "-o", "x.wav", "--model", "x.keras"], ["nowhere.wav"]),
+    ],
+)
+def test_failures_exit_with_1_and_name_the_file(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 1
+    message = capsys.readouterr().err
+    for word in words:
+        assert word in message
+    assert "Traceback" not in message
+    assert len(message.strip().splitlines()) == 1
+
+
+def test_list_shows_papers_without_importing_keras():
+    code = "from keras_segan.cli import run; run(['reproduce', '--list']); import sys; assert 'keras' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "metricgan" in result.stdout
+
+
+def test_plan_says_steps_time_and_disk(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["reproduce", "metricgan", "--variant", "table2", "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    assert "discriminator steps" in plan
+    assert "GB of disk" in plan
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_full_schedule_has_as_many_steps_as_the_original():
+    from keras_segan.recipe import load
+
+    module = load("metricgan")
+    schedule = module.schedule(module.VARIANTS["table2"])
+    assert sum(schedule.discriminator_steps(epoch, 11572) for epoch in range(1, 601)) == 3_954_000
+    schedule = module.schedule(module.VARIANTS["table1"])
+    assert sum(schedule.discriminator_steps(epoch, 15000) for epoch in range(1, 201)) == 518_000

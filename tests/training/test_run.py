@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_segan.errors import RecipeError
+from keras_segan.training.run import Run
+
+SETTINGS = {"paper": "metricgan", "epochs": 3, "layout": "legacy"}
+
+
+def test_a_new_run_writes_its_settings(tmp_path):
+    run = Run.create(tmp_path / "run", SETTINGS)
+    assert json.loads((run.folder / "config.json").read_text()) == SETTINGS
+    assert "keras" in json.loads((run.folder / "env.json").read_text())
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RecipeError, match="not empty"):
+        Run.create(tmp_path, SETTINGS)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    Run.create(tmp_path / "run", SETTINGS)
+    with pytest.raises(RecipeError, match="--resume"):
+        Run.create(tmp_path / "run", SETTINGS)
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecipeError):
+        Run.create(tmp_path / "file" / "run", SETTINGS)
+
+
+def test_resuming_needs_a_run_with_the_same_settings(tmp_path):
+    with pytest.raises(RecipeError, match="no run"):
+        Run.resume(tmp_path, SETTINGS)
+    Run.create(tmp_path / "run", SETTINGS)
+    Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9})
+    with pytest.raises(RecipeError, match="layout"):
+        Run.resume(tmp_path / "run", {**SETTINGS, "layout": "transpose"})
+
+
+def test_checkpoints_come_back_with_state_and_log(tmp_path):
+    run = Run.create(tmp_path / "run", SETTINGS, quiet=True)
+    for epoch in range(1, 5):
+        run.log_epoch({"epoch": epoch, "loss": 1 / epoch})
+        run.save_checkpoint(epoch, {"w": np.full(3, epoch)}, {"order": [epoch]})
+    assert len(list((run.folder / "checkpoints").iterdir())) == 2
+    again = Run.resume(tmp_path / "run", SETTINGS, quiet=True)
+    arrays, state = again.load_checkpoint()
+    np.testing.assert_array_equal(arrays["w"], [4, 4, 4])
+    assert state["order"] == [4]
+    assert again.log == run.log
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path):
+    run = Run.create(tmp_path / "run", SETTINGS, quiet=True)
+    for epoch in (1, 2):
+        run.save_checkpoint(epoch, {"w": np.full(3, epoch)}, {})
+    last = run.folder / "checkpoints" / "epoch-00002.npz"
+    last.write_bytes(last.read_bytes()[:200])
+    _, state = run.load_checkpoint()
+    assert state["epoch"] == 1
+    assert "damaged" in run.notes[0]
+
+
+def test_nothing_is_left_half_written(tmp_path):
+    run = Run.create(tmp_path / "run", SETTINGS)
+    with pytest.raises(TypeError):
+        run.write_json("scores.json", {"x": object()})
+    assert not (run.folder / "scores.json").exists()
