@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -166,11 +166,7 @@ def _corpus_title(name: str) -> str:
 
 def _counts(manifest: Manifest) -> str:
     splits = {name: len(manifest.split(name)) for name in ("train", "validation", "test")}
-    return (
-        f"{manifest.corpus}: "
-        + ", ".join(f"{count} {name}" for name, count in splits.items())
-        + " utterances"
-    )
+    return ", ".join(f"{count} {name}" for name, count in splits.items()) + " utterances"
 
 
 def _duration(seconds: float) -> str:
@@ -272,25 +268,32 @@ def _rows(job: Job, scores: dict[str, list[dict]]) -> list[report.Row]:
     published = {(r.row, r.definition): r.value for r in recipe.table(job.name) if r.table == table}
     rows = []
     for system, lines in scores.items():
-        for definition in job.recipe.shown_metrics(job.config):
-            values = [line[definition] for line in lines if definition in line]
-            if not values:
-                continue
-            row = _published_row(system, published_row, published)
-            rows.append(
-                report.Row(
-                    system,
-                    metrics.get(definition).label,
-                    definition,
-                    published.get((row, definition)),
-                    float(np.mean(values)),
-                    bootstrap_interval(values),
-                    len(values),
-                )
-            )
-    return rows + _published_only(
-        job, published, {_published_row(s, published_row, published) for s in scores}
-    )
+        row = _published_row(system, published_row, published)
+        for suffix, group in _conditions(row, lines, published):
+            rows += _system_rows(job, system + suffix, row + suffix, group, published)
+    seen = {_published_row(system, published_row, published) for system in scores}
+    return rows + _published_only(job, published, seen)
+
+
+def _conditions(row: str, lines: list[dict], published: dict) -> Iterator[tuple[str, list[dict]]]:
+    """Yields all lines, then those of each SNR that the paper's table has a row for."""
+    yield "", lines
+    levels = sorted({line["snr"] for line in lines if line["snr"] is not None}, reverse=True)
+    for level in levels:
+        suffix = f", {level:g} dB"
+        if any(name == row + suffix for name, _ in published):
+            yield suffix, [line for line in lines if line["snr"] == level]
+
+
+def _system_rows(job: Job, system: str, row: str, lines: list[dict], published: dict) -> list[report.Row]:
+    rows = []
+    for definition in job.recipe.shown_metrics(job.config):
+        values = [line[definition] for line in lines if definition in line]
+        if values:
+            mean, interval = float(np.mean(values)), bootstrap_interval(values)
+            label, value = metrics.get(definition).label, published.get((row, definition))
+            rows.append(report.Row(system, label, definition, value, mean, interval, len(values)))
+    return rows
 
 
 def _published_row(system: str, default: str, published: dict) -> str:
@@ -305,7 +308,7 @@ def _published_only(job: Job, published: dict, reproduced: set[str]) -> list[rep
     return [
         report.Row(row, metrics.get(definition).label, definition, value, None, None, 0)
         for (row, definition), value in published.items()
-        if row not in reproduced and definition in job.recipe.shown_metrics(job.config)
+        if row.partition(",")[0] not in reproduced and definition in job.recipe.shown_metrics(job.config)
     ]
 
 

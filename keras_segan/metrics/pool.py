@@ -1,0 +1,264 @@
+"""Scoring many pairs in worker processes, which the C code of PESQ may crash without harm.
+
+The workers are fresh interpreters (loky) that import `keras_segan.metrics` and neither Keras nor TensorFlow;
+the same code sends the work to a dask cluster instead.
+"""
+
+import concurrent.futures
+import faulthandler
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass
+
+from keras_segan.errors import MetricError
+from keras_segan.metrics.items import Failure, ScoreItem, ScoreResult, apply_policy, score_item
+from keras_segan.metrics.registry import get
+
+__all__ = ["Failure", "Handle", "ScoreItem", "ScoreResult", "ScoringPool", "apply_policy"]
+
+# In flight for each worker: one being scored and one waiting, so that no worker idles and a crash leaves
+# few suspects.
+_PER_WORKER = 2
+_DASK_ANSWER_SECONDS = 10
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Work that was submitted; `ScoringPool.gather` waits for it."""
+
+    futures: tuple[Future, ...]
+
+    def done(self) -> bool:
+        """Says whether all results are there."""
+        return all(future.done() for future in self.futures)
+
+
+class ScoringPool:
+    """Worker processes that score pairs; started with the first work, kept for the next.
+
+    A worker that dies is replaced. What was in flight then is run again, one by one, so that the item
+    which kills its worker is found and named, and all others get their scores.
+
+    Args:
+        jobs: Number of worker processes; `None` takes one for each usable core.
+        dask: Address of a dask scheduler, used instead of own processes (extra `dask`).
+        timeout: Seconds after which the scoring of an item is stopped and counted as failed. Measured by
+            each worker process; a dask worker must have one thread for it.
+
+    Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, jobs: int | None = None, dask: str | None = None, timeout: float | None = None):
+        if jobs is not None and jobs < 1:
+            raise MetricError(f"jobs must be at least 1, not {jobs}.", exit_code=2)
+        self._timeout = timeout
+        self._workers = _DaskWorkers(dask) if dask else _LocalWorkers(jobs)
+        # One thread feeds the workers, so that the caller can do something else meanwhile.
+        self._feeder = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="scoring")
+        self._closed = False
+
+    def __enter__(self) -> "ScoringPool":
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Stops the workers; work that was submitted and not gathered is dropped."""
+        self._closed = True
+        self._workers.close()
+        self._feeder.shutdown()
+        self._workers.close()  # the feeder may just have started one anew
+
+    def submit(self, items: Iterable[ScoreItem]) -> Handle:
+        """Starts scoring and returns at once.
+
+        Args:
+            items: The pairs.
+
+        Returns:
+            A handle for `gather`.
+
+        Raises:
+            MetricError: If a metric is unknown (exit code 2).
+        """
+        items = list(items)
+        for metric in dict.fromkeys(metric for item in items for metric in item.metrics):
+            get(metric)
+        futures = tuple(Future() for _ in items)
+        self._feeder.submit(self._feed, items, futures)
+        return Handle(futures)
+
+    def gather(self, handle: Handle) -> list[ScoreResult]:
+        """Waits for submitted work and returns its results in the order of the items."""
+        return [future.result() for future in handle.futures]
+
+    def map(self, items: Iterable[ScoreItem]) -> Iterator[ScoreResult]:
+        """Yields the results in the order of the items, each as soon as it and all before are there."""
+        handle = self.submit(items)
+        return (future.result() for future in handle.futures)
+
+    def _feed(self, items: list[ScoreItem], futures: tuple[Future, ...]):
+        """Runs in the feeder thread until all futures are decided."""
+        try:
+            waiting = deque(zip(items, futures, strict=True))
+            running: dict[Future, tuple[ScoreItem, Future]] = {}
+            while (waiting or running) and not self._closed:
+                suspects = self._top_up(waiting, running)
+                suspects += _collect(running, self._workers.crash_errors) if running else []
+                if suspects:
+                    suspects += running.values()
+                    running.clear()
+                    self._workers.restart()
+                    self._run_alone(suspects)
+        except BaseException as error:
+            # Without this a caller would wait for ever for results that never come. After closing any
+            # error may come from the executor that was stopped underneath.
+            for future in futures if not self._closed else ():
+                if not future.done():
+                    future.set_exception(error)
+        for future in futures:
+            future.cancel()
+
+    def _top_up(self, waiting: deque, running: dict) -> list:
+        """Hands out work until every worker has enough; returns what met a broken executor."""
+        while waiting and len(running) < _PER_WORKER * self._workers.count():
+            item, future = waiting.popleft()
+            try:
+                running[self._start(item)] = item, future
+            except self._workers.crash_errors:
+                return [(item, future)]
+        return []
+
+    def _start(self, item: ScoreItem) -> Future:
+        return self._workers.submit(_timed_score, item, self._timeout)
+
+    def _run_alone(self, suspects: list[tuple[ScoreItem, Future]]):
+        for item, future in suspects:
+            if self._closed:
+                return
+            start = time.monotonic()
+            try:
+                future.set_result(self._start(item).result())
+            except self._workers.crash_errors:
+                future.set_result(self._crashed(item, time.monotonic() - start))
+                self._workers.restart()
+
+    def _crashed(self, item: ScoreItem, seconds: float) -> ScoreResult:
+        # A started interpreter takes time too: only an item that had its full time ran out of it.
+        if self._timeout and seconds >= self._timeout:
+            return ScoreResult.failed(item, "Timeout", f"stopped after {self._timeout:g} s.", seconds)
+        message = "the worker process died while scoring it (a crash in compiled code, or out of memory)."
+        return ScoreResult.failed(item, "Crash", message, seconds)
+
+
+def _collect(running: dict, crash_errors: tuple) -> list[tuple[ScoreItem, Future]]:
+    """Waits for something to finish and hands its result on; returns what died with its worker."""
+    done = next(iter(concurrent.futures.wait(running, return_when="FIRST_COMPLETED")), ())
+    died = []
+    for worker_future in done:
+        item, future = running.pop(worker_future)
+        try:
+            future.set_result(worker_future.result())
+        except crash_errors:
+            died.append((item, future))
+    return died
+
+
+def _timed_score(item: ScoreItem, timeout: float | None) -> ScoreResult:
+    """Scores in the worker; past the timeout the process ends itself."""
+    if timeout is None:
+        return score_item(item)
+    # A thread of C code: it also ends a computation that never returns to Python.
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(timeout, exit=True, file=nowhere)
+        try:
+            return score_item(item)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+class _LocalWorkers:
+    """Processes on this machine."""
+
+    crash_errors = (BrokenExecutor,)
+
+    def __init__(self, jobs: int | None):
+        self._jobs = jobs
+        self._executor = None
+
+    def count(self) -> int:
+        if self._jobs is None:
+            from joblib import cpu_count
+
+            self._jobs = cpu_count()
+        return self._jobs
+
+    def submit(self, function: Callable, *arguments) -> Future:
+        if self._executor is None:
+            from joblib.externals.loky import ProcessPoolExecutor
+
+            self._executor = ProcessPoolExecutor(self.count(), initializer=_prepare_worker, env=_ONE_THREAD)
+        return self._executor.submit(function, *arguments)
+
+    def restart(self):
+        self.close()
+
+    def close(self):
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(kill_workers=True)
+
+
+def _prepare_worker():
+    # A crash is reported as a failure; loky's dump of the stack would only litter the console.
+    faulthandler.disable()
+    # Ctrl-C reaches the whole process group; the parent decides what becomes of the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _DaskWorkers:
+    """The workers of a dask cluster, each of which has the package installed and sees the files."""
+
+    def __init__(self, address: str):
+        try:
+            import distributed
+        except ImportError as error:
+            message = "dask is not installed; install it with: pip install keras_segan[dask]"
+            raise MetricError(message, exit_code=2) from error
+        try:
+            self._client = distributed.Client(address, timeout=_DASK_ANSWER_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise MetricError(f"No dask scheduler answers at {address} ({error}).") from error
+        self.crash_errors = (distributed.KilledWorker,)
+
+    def count(self) -> int:
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, function: Callable, *arguments) -> Future:
+        return _as_concurrent(self._client.submit(function, *arguments, pure=False))
+
+    def restart(self):
+        """Nothing to do: dask replaces its workers itself."""
+
+    def close(self):
+        self._client.close()
+
+
+def _as_concurrent(dask_future) -> Future:
+    future = Future()
+
+    def copy(done):
+        error = done.exception()
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(done.result())
+
+    dask_future.add_done_callback(copy)
+    return future
