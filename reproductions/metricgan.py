@@ -18,6 +18,7 @@ from keras_segan import audio, metrics
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError, MetricError
+from keras_segan.layers import spectral_norm
 from keras_segan.metrics import scale
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
@@ -69,13 +70,20 @@ class Config:
     int16_divisor: float = 32767.0  # [T2: maxv]
     layout: str = "legacy"  # [reshape((1,257,T,1))] or "transpose"
     spectral_norm: str = "keras2"  # [SpectralNormalizationKeras.py] or "miyato"
+    convolution: str = "tiled"  # [ours: equal to rounding, three times as fast on a CPU] or "direct"
     seed: int = 999  # [random.seed(999)]
 
     def __post_init__(self):
         if self.epochs < 1 or self.utterances_per_epoch < 1:
             raise ValueError("epochs and utterances_per_epoch must be at least 1.")
-        if self.layout not in metricgan.LAYOUTS:
-            raise ValueError(f"layout must be one of {', '.join(metricgan.LAYOUTS)}, not '{self.layout}'.")
+        choices = {
+            "layout": metricgan.LAYOUTS,
+            "convolution": metricgan.CONVOLUTION_METHODS,
+            "spectral_norm": spectral_norm.MODES,
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
 
 
 TABLE_2 = Config()
@@ -107,7 +115,8 @@ def label(config: Config):
     target = target_metric(config)
     if not target.default_scale:
         raise MetricError(
-            f"'{target.name}' cannot be a target: its range has no end, so it has no map to [0, 1].", exit_code=2
+            f"'{target.name}' cannot be a target: its range has no end, so it has no map to [0, 1].",
+            exit_code=2,
         )
     to_unit = scale.get(target.default_scale)
 
@@ -136,7 +145,10 @@ def published(config: Config) -> tuple[str, str]:
 def build(config: Config) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
     generator = metricgan.generator(dropout=config.dropout)
-    return generator, metricgan.discriminator(spectral_norm=config.spectral_norm)
+    discriminator = metricgan.discriminator(
+        spectral_norm=config.spectral_norm, convolution_method=config.convolution
+    )
+    return generator, discriminator
 
 
 def front_end(config: Config) -> SpectralMaskFrontEnd:

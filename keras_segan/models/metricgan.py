@@ -3,13 +3,15 @@
 import keras
 from keras import layers, ops
 
-from keras_segan.layers import SpectralNormalization, keras2_hard_sigmoid
+from keras_segan.layers import SpectralNormalization, TiledConv2D, keras2_hard_sigmoid
 from keras_segan.layers.recurrent import bidirectional_lstm
 
 LEAKY_SLOPE = 0.3  # LeakyReLU's default in Keras 2
 CONVOLUTIONS = ((15, 5), (25, 7), (40, 9), (50, 11))  # filters, kernel size
 MINIMUM_FRAMES = 29  # below this the last convolution has no output
 LAYOUTS = ("legacy", "transpose")
+CONVOLUTION_METHODS = ("tiled", "direct")
+SMALLEST_TILED_KERNEL = 7  # below, direct convolution is faster
 
 
 def generator(
@@ -52,6 +54,7 @@ def discriminator(
     convolutions=CONVOLUTIONS,
     dense=(50, 10),
     spectral_norm: str = "keras2",
+    convolution_method: str = "tiled",
     name: str = "metricgan_discriminator",
 ) -> keras.Model:
     """The surrogate of the metric: looks at a degraded and a clean spectrum and predicts the score.
@@ -61,6 +64,8 @@ def discriminator(
         convolutions: Filters and kernel size of each convolution.
         dense: Units of the hidden dense layers.
         spectral_norm: Mode of `layers.SpectralNormalization`.
+        convolution_method: `"tiled"` (`layers.TiledConv2D` for kernels of 7 and more, three times as fast
+            on a CPU, equal to float32 rounding) or `"direct"`.
         name: Name of the model.
 
     Returns:
@@ -71,10 +76,15 @@ def discriminator(
     Reference:
         MetricGAN.py, `Discriminator`.
     """
+    if convolution_method not in CONVOLUTION_METHODS:
+        known = ", ".join(CONVOLUTION_METHODS)
+        raise ValueError(f"convolution_method must be one of {known}, not '{convolution_method}'")
     inputs = layers.Input((bins, None, 2), name="degraded_and_clean")
     x = layers.BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-3, name="batch_norm")(inputs)
     for number, (filters, size) in enumerate(convolutions, start=1):
-        convolution = layers.Conv2D(filters, size, padding="valid", name=f"conv_{number}")
+        tiled = convolution_method == "tiled" and size >= SMALLEST_TILED_KERNEL
+        layer_class = TiledConv2D if tiled else layers.Conv2D
+        convolution = layer_class(filters, size, padding="valid", name=f"conv_{number}")
         x = SpectralNormalization(convolution, spectral_norm, name=f"sn_conv_{number}")(x)
         x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"conv_{number}_leaky_relu")(x)
     x = layers.GlobalAveragePooling2D(name="average_score")(x)

@@ -1,0 +1,71 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from keras_segan import tensorflow_backend as backend
+from keras_segan.layers import TiledConv2D
+from keras_segan.layers.convolution import tiled_convolution
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 4)),
+    st.tuples(st.integers(1, 16), st.integers(1, 16)),
+    st.tuples(st.integers(0, 60), st.integers(0, 60)),
+)
+def test_equals_direct_convolution(counts, kernel_size, extra):
+    batch, channels, filters = counts
+    random = np.random.default_rng(0)
+    image = random.normal(size=(batch, kernel_size[0] + extra[0], kernel_size[1] + extra[1], channels))
+    image, kernel = (
+        image.astype("float32"),
+        random.normal(size=(*kernel_size, channels, filters)).astype("float32"),
+    )
+    direct = ops.convert_to_numpy(ops.conv(image, kernel))
+    ours = ops.convert_to_numpy(
+        tiled_convolution(ops.convert_to_tensor(image), ops.convert_to_tensor(kernel))
+    )
+    assert ours.shape == direct.shape
+    np.testing.assert_allclose(ours, direct, atol=2e-5 * max(np.abs(direct).max(), 1))
+
+
+def test_gradients_equal_those_of_direct_convolution():
+    random = np.random.default_rng(1)
+    image = keras.Variable(random.normal(size=(1, 61, 50, 3)).astype("float32"))
+    kernel = keras.Variable(random.normal(size=(11, 9, 3, 5)).astype("float32"))
+    weight = random.normal(size=(1, 51, 42, 5)).astype("float32")
+    gradients = {}
+    for name, convolve in {"direct": ops.conv, "tiled": tiled_convolution}.items():
+        step = backend.compiled(
+            lambda x, convolve=convolve: backend.value_and_gradients(
+                lambda: ops.sum(convolve(image.value, kernel.value) * x), [image, kernel]
+            )[1],
+            weight.shape,
+        )
+        gradients[name] = [np.asarray(gradient) for gradient in step(weight)]
+    for ours, theirs in zip(gradients["tiled"], gradients["direct"], strict=True):
+        assert np.linalg.norm(ours - theirs) < 5e-6 * np.linalg.norm(theirs)
+
+
+def test_the_layer_has_conv2d_s_weights_and_saves(tmp_path):
+    inputs = keras.Input((40, None, 2))
+    model = keras.Model(inputs, TiledConv2D(3, 7, activation="relu")(inputs))
+    assert model.output_shape == (None, 34, None, 3)
+    model.save(tmp_path / "x.keras")
+    again = keras.saving.load_model(tmp_path / "x.keras", safe_mode=True)
+    x = np.random.default_rng(0).normal(size=(1, 40, 23, 2))
+    direct = keras.layers.Conv2D(3, 7, activation="relu")
+    direct.build(x.shape)
+    direct.set_weights(model.layers[-1].get_weights())
+    np.testing.assert_allclose(again(x), direct(x), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"padding": "same"}, {"strides": 2}, {"dilation_rate": 2}, {"groups": 2}, {"kernel_size": 17}]
+)
+def test_what_it_cannot_do_is_refused(wrong):
+    with pytest.raises(ValueError, match="TiledConv2D"):
+        TiledConv2D(**{"filters": 4, "kernel_size": 7, **wrong})
