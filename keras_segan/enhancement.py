@@ -28,7 +28,8 @@ def enhance(model: Enhancer, waveform: np.ndarray, sample_rate: int) -> np.ndarr
     waveform = np.asarray(waveform, dtype=np.float32)
     if waveform.ndim not in (1, 2) or waveform.size == 0:
         raise AudioError(
-            f"A waveform of shape {waveform.shape} cannot be enhanced; give (samples,) or (samples, channels)."
+            f"A waveform of shape {waveform.shape} cannot be enhanced; give (samples,) or (samples, channels)"
+            " with at least one sample."
         )
     if not np.isfinite(waveform).all():
         raise AudioError("The waveform holds NaN or infinite samples; repair it first.")

@@ -139,6 +139,8 @@ def reproduce(request: Request) -> str:
     run.say(f"{job.title} -> {run.folder}")
     manifest = _usable(job.manifest or mini.prepare(run.folder / "data"), request, run)
     _scored_split(manifest)
+    if request.resume:
+        _check_same_data(manifest, run)
     manifest.write(run.path("manifest.csv"))
     tensorflow_backend.enable_determinism(job.config.seed)
     with ScoringPool(jobs=request.jobs) as pool:
@@ -187,6 +189,15 @@ def _usable(manifest: Manifest, request: Request, run: Run) -> Manifest:
     if not kept:
         raise DataError(f"None of the {len(manifest)} pairs can be used; see the notes above.")
     return Manifest(kept, manifest.corpus)
+
+
+def _check_same_data(manifest: Manifest, run: Run):
+    """Raises if a run that is resumed was started on other data."""
+    stored = run.folder / "manifest.csv"
+    if stored.exists() and [u.id for u in Manifest.read(stored).utterances] != [
+        u.id for u in manifest.utterances
+    ]:
+        raise DataError(f"{run.folder}: was started on other data; name the same --data to resume it.")
 
 
 def _scored_split(manifest: Manifest) -> str:

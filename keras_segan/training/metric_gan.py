@@ -428,9 +428,8 @@ class MetricGANTrainer:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
 
     def _report(self, epoch: int, row: dict):
-        shown = [
-            f"{key} {row[key]:.3f}" for key in row if key.startswith(("validation_", "test_", "g_l", "d3_"))
-        ]
+        wanted = ("validation_", "test_", "g_loss", "d3_loss", "d3_error")
+        shown = [f"{key} {row[key]:.3f}" for key in row if key.startswith(wanted)]
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
         self.run.say(f"epoch {epoch}: {', '.join(shown)} | time: {spent}")
 

@@ -37,7 +37,7 @@ def test_mini_run(shared, tmp_path):
     their_pesq, their_stoi = column(golden, "pesq_nb_raw_mean"), column(golden, "stoi_mean")
     assert abs(pesq[0] - their_pesq[0]) < 0.03
     assert abs(stoi[0] - their_stoi[0]) < 0.005
-    # Trajectories part after the first steps; the range that the original visits is widened by its own spread.
+    # Trajectories part after the first steps: the original's range, widened by its own spread, is the band.
     for mine, theirs in ((pesq, their_pesq), (stoi, their_stoi)):
         margin = 2 * theirs.std()
         assert theirs.min() - margin <= mine.min()
