@@ -69,7 +69,7 @@ class Job:
     @property
     def title(self) -> str:
         """What this job is, in a few words."""
-        return f"{self.name} {self.variant}, {self.choice}, data {self.corpus}"
+        return f"{self.name} {self.variant}, {self.choice}, data: {_corpus_title(self.corpus)}"
 
     @property
     def choice(self) -> str:

@@ -54,6 +54,8 @@ def group(context, verbose):
     130 interrupted.
     """
     context.obj = {"verbose": verbose}
+    if os.getcwd() not in sys.path:  # a user's module:function is looked for here too, after everything else
+        sys.path.append(os.getcwd())
     if not verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
