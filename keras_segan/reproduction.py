@@ -319,7 +319,7 @@ def _published_only(job: Job, published: dict, reproduced: set[str]) -> list[rep
     return [
         report.Row(row, metrics.get(definition).label, definition, value, None, None, 0)
         for (row, definition), value in published.items()
-        if row.partition(",")[0] not in reproduced and definition in job.recipe.shown_metrics(job.config)
+        if row not in reproduced and "," not in row and definition in job.recipe.shown_metrics(job.config)
     ]
 
 
