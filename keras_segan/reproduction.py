@@ -264,7 +264,7 @@ def _reasons(job: Job, manifest: Manifest) -> list[str]:
     expected = job.recipe.VARIANTS[reference].corpus
     reasons = []
     if manifest.corpus != expected:
-        reasons.append(f"data: {_corpus_title(manifest.corpus)} instead of {_corpus_title(expected)}")
+        reasons.append(f"data: corpus '{manifest.corpus}' instead of {_corpus_title(expected)}")
     else:
         complete, sentence = corpora.completeness(manifest)
         if not complete:

@@ -96,7 +96,7 @@ TABLE_1 = Config(
     compression="none",
     int16_divisor=32768.0,
 )
-MINI = Config(corpus="mini", epochs=4, utterances_per_epoch=6)
+MINI = Config(corpus="mini", epochs=6, utterances_per_epoch=6)
 VARIANTS = {"table2": TABLE_2, "table1": TABLE_1, "mini": MINI}
 
 
