@@ -1,4 +1,4 @@
-# `make reproduce` and `make test` work on a bare machine with Python 3.10 or later; both install into .venv.
+# `make reproduce` and `make test` work on a bare machine with Python 3.11 or later; both install into .venv.
 
 PYTHON ?= python3
 VENV ?= .venv

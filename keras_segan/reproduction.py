@@ -276,7 +276,8 @@ def _reasons(job: Job, manifest: Manifest) -> list[str]:
 
 def _rows(job: Job, scores: dict[str, list[dict]]) -> list[report.Row]:
     table, published_row = job.recipe.published(job.config)
-    published = {(r.row, r.definition): r.value for r in recipe.table(job.name) if r.table == table}
+    quoted = [r for r in recipe.table(job.name) if r.table == table and r.source == "published"]
+    published = {(r.row, r.definition): r.value for r in quoted}
     rows = []
     for system, lines in scores.items():
         row = _published_row(system, published_row, published)

@@ -20,8 +20,8 @@ from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuf
 from keras_segan.training.run import assign_from_arrays, variables_to_arrays
 
 # Cost of a generator step and of enhancing and scoring one utterance, in discriminator steps.
-GENERATOR_COST = 0.7
-ENHANCING_COST = 0.06
+GENERATOR_COST = 1.6
+ENHANCING_COST = 0.13
 
 
 class MetricGANSteps:
