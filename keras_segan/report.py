@@ -119,7 +119,8 @@ def learning_curves(log: list[dict], folder: Path, title: str) -> list[Path]:
     return [_draw(name, group, log, folder, title) for name, group in plots.items() if group]
 
 
-LABELS = {"loss": "loss", "error": "|D - true score|", "g": "generator"}
+LABELS = {"loss": "loss", "error": "|D - true score|"}
+PLAYERS = {"d1": "D, pass 1", "d2": "D, pass 2", "d3": "D, pass 3", "g": "G"}
 
 
 def _draw(name: str, columns: list[str], log: list[dict], folder: Path, title: str) -> Path:
@@ -129,8 +130,8 @@ def _draw(name: str, columns: list[str], log: list[dict], folder: Path, title: s
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     for column in columns:
         points = [(row["epoch"], row[column]) for row in log if column in row]
-        prefix = column.partition("_")[0]
-        legend = {"d1": "D, pass 1", "d2": "D, pass 2", "d3": "D, pass 3", "g": "G"}.get(prefix, prefix)
+        player = column.rpartition("_")[0].replace("_", " ") if name in LABELS else column.partition("_")[0]
+        legend = PLAYERS.get(player, player)
         axes.plot(*np.transpose(points), marker="o", markersize=3, label=legend)
     axes.set(xlabel="epoch", ylabel=LABELS.get(name, name), title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
