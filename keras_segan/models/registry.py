@@ -3,10 +3,10 @@
 import importlib
 import importlib.resources
 import pkgutil
+import tomllib
 from pathlib import Path
 
 import keras
-import tomllib
 
 import keras_segan.models
 from keras_segan import models
