@@ -8,7 +8,6 @@ from pathlib import Path
 
 import keras
 
-import keras_segan.models
 from keras_segan import models
 from keras_segan.errors import ModelError, unknown
 from keras_segan.models.base import Enhancer
@@ -16,7 +15,7 @@ from keras_segan.models.base import Enhancer
 PACKAGE = "keras_segan.pretrained"
 
 # A .keras file names its classes; Keras finds those that were registered by an import.
-for _module in pkgutil.iter_modules(keras_segan.models.__path__, "keras_segan.models."):
+for _module in pkgutil.iter_modules(models.__path__, f"{models.__name__}."):
     if _module.name != __name__:
         importlib.import_module(_module.name)
 
@@ -62,9 +61,6 @@ def load_model(name: str | Path) -> Enhancer:
 
 
 def _load(path: Path) -> Enhancer:
-    # A file's classes are found by their registered names: every paper's module must have been imported.
-    for module in pkgutil.iter_modules(models.__path__):
-        importlib.import_module(f"{models.__name__}.{module.name}")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError, TypeError, KeyError) as error:
