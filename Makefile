@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SOURCES = setup.cfg pyproject.toml
 
-.PHONY: reproduce test test-slow lint benchmark docs clean
+.PHONY: reproduce test test-slow lint benchmark benchmark-growth docs clean
 
 reproduce: $(VENV)/.installed
 	$(BIN)/kseg reproduce metricgan --metric pesq
@@ -21,7 +21,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 
 benchmark: $(VENV)/.installed
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks/run.py
+
+benchmark-growth: $(VENV)/.installed
+	$(BIN)/python benchmarks/growth.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python tools/update_docs.py

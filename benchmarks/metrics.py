@@ -1,70 +1,89 @@
-"""Speed of the metrics: the composite set against per-frame loops, and scoring with 1 and 2 workers.
+"""The measures: the composite set against per-frame loops, PESQ and STOI in scoring processes.
 
-    python benchmarks/metrics.py
-
-The baseline below is the MATLAB programs written down frame by frame, as other Python ports do it. Both sides
-run in turn in the same process on one core, and must give the same numbers before a ratio is printed.
+The baseline of the composite set is the MATLAB programs written down frame by frame, as in other ports.
 """
-
-import os
-
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import time
 from pathlib import Path
 
 import numpy as np
+import pesq
+import pystoi
+from measuring import REPEATS, Row, compare, relative_difference
 
 from keras_segan import audio
-from keras_segan.metrics import framing, hu_loizou, spectral
+from keras_segan.metrics import framing, spectral
 from keras_segan.metrics.pair import Pair
 from keras_segan.metrics.pool import ScoreItem, ScoringPool
 
 SECONDS = 3
-REPEATS = 15
-UTTERANCES = 60
-ALL = ("pesq", "csig", "cbak", "covl", "ssnr", "llr", "wss", "stoi")
+UTTERANCES = 40
 SIGNALS = Path(__file__).parents[1] / "keras_segan" / "data" / "selftest"
 
 
-def main():
+def rows(floors):
     clean, noisy = signals()
-    print(
-        f"Composite set without PESQ (LLR, WSS, SSNR), {SECONDS} s, one core, CPU time, median of {REPEATS}:"
+    functions = {"ours": lambda: composite_parts(clean, noisy), "plain": lambda: loop_parts(clean, noisy)}
+    yield compare(
+        f"composite measures without PESQ (LLR, WSS, SSNR), {SECONDS} s",
+        functions,
+        15,
+        difference=relative_difference([functions["ours"]()], [functions["plain"]()]),
+        floor=transforms_flops() / floors["flops"],
+        floor_of="transforms, bands and lags at the GEMM rate",
+        note="per-frame loops",
     )
-    ours, loops = [], []
-    for _ in range(REPEATS):
-        ours.append(timed(composite_parts, clean, noisy))
-        loops.append(timed(loop_parts, clean, noisy))
-    difference = np.abs(np.subtract(composite_parts(clean, noisy), loop_parts(clean, noisy))).max()
-    fast, slow = np.median(ours), np.median(loops)
-    print(f"  per-frame loops {1e3 * slow:8.1f} ms\n  keras_segan     {1e3 * fast:8.1f} ms")
-    print(f"  {slow / fast:.0f} times faster; largest difference of a value {difference:.1e}")
-    whole = [timed(hu_loizou.composite, clean, noisy, audio.SAMPLE_RATE) for _ in range(REPEATS)]
-    print(f"  with PESQ       {1e3 * np.median(whole):8.1f} ms")
-    print(f"\nWhole set ({', '.join(ALL)}), {UTTERANCES} utterances of {SECONDS} s, {os.cpu_count()} cores:")
-    for jobs in (1, 2):
-        print(f"  {jobs} worker{'s' * (jobs > 1):1}   {throughput(clean, noisy, jobs):6.1f} utterances/s")
+    with ScoringPool(1) as one, ScoringPool(2) as two:
+        pools = {1: one, 2: two}
+        for pool in pools.values():
+            list(pool.map(items(clean, noisy, 4)))  # starts the workers and their imports
+        times = {1: [], 2: [], "plain": []}
+        for _ in range(REPEATS):
+            for key, function in (
+                ("plain", lambda: [plain_scores(clean, noisy) for _ in range(UTTERANCES)]),
+                *(
+                    (jobs, lambda pool=pool: list(pool.map(items(clean, noisy))))
+                    for jobs, pool in pools.items()
+                ),
+            ):
+                start = time.perf_counter()
+                function()
+                times[key].append((time.perf_counter() - start) / UTTERANCES)
+        scores = next(iter(one.map(items(clean, noisy, 1)))).scores
+    medians = {key: float(np.median(values)) for key, values in times.items()}
+    difference = relative_difference([list(scores.values())], [plain_scores(clean, noisy)])
+    for jobs in pools:
+        yield Row(
+            f"PESQ and STOI of an utterance of {SECONDS} s, {jobs} worker{'s' * (jobs > 1)}",
+            medians[jobs],
+            {"plain": medians["plain"]},
+            difference=difference,
+            floor=medians["plain"] / jobs,
+            floor_of="pesq and pystoi themselves on so many cores",
+            note="a plain loop",
+        )
+
+
+def transforms_flops() -> float:
+    """Per frame of two signals: a transform of 1024, 25 bands of 512 bins, 17 lags of 480 samples."""
+    frames = SECONDS * audio.SAMPLE_RATE / 120
+    return frames * 2 * (2.5 * 1024 * 10 + 2 * 25 * 512 + 2 * 17 * 480)
+
+
+def items(clean, noisy, count: int = UTTERANCES) -> list[ScoreItem]:
+    return [ScoreItem(str(i), clean, noisy, audio.SAMPLE_RATE, ("pesq", "stoi")) for i in range(count)]
+
+
+def plain_scores(clean, noisy) -> list[float]:
+    return [
+        pesq.pesq(audio.SAMPLE_RATE, clean, noisy, "wb"),
+        pystoi.stoi(clean, noisy, audio.SAMPLE_RATE),
+    ]
 
 
 def signals() -> tuple[np.ndarray, np.ndarray]:
     read = (audio.read_mono(SIGNALS / f"{name}.flac") for name in ("clean", "noisy"))
     return tuple(np.resize(waveform, SECONDS * audio.SAMPLE_RATE).astype(np.float64) for waveform in read)
-
-
-def timed(function, *arguments) -> float:
-    start = time.process_time()
-    function(*arguments)
-    return time.process_time() - start
-
-
-def throughput(clean, noisy, jobs: int) -> float:
-    items = [ScoreItem(str(i), clean, noisy, audio.SAMPLE_RATE, ALL) for i in range(UTTERANCES)]
-    with ScoringPool(jobs) as pool:
-        list(pool.map(items[: 2 * jobs]))  # starts the workers and their imports
-        start = time.perf_counter()
-        list(pool.map(items))
-        return UTTERANCES / (time.perf_counter() - start)
 
 
 def composite_parts(clean, processed) -> tuple[float, float, float]:
@@ -133,7 +152,3 @@ def loop_slopes(frame):
             peak[i] = level[n + 1]
     to_global = 20 / (20 + level.max() - level[:-1])
     return slope, to_global / (1 + peak - level[:-1])
-
-
-if __name__ == "__main__":
-    main()

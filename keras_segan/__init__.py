@@ -19,11 +19,13 @@ _MODULES = (
     "metrics",
     "models",
     "recipe",
+    "streaming",
     "training",
 )
 _NAMES = {
     "load_model": "keras_segan.models.registry",
     "list_models": "keras_segan.models.registry",
+    "register_classes": "keras_segan.models.registry",
     "enhance": "keras_segan.enhancement",
     "evaluate": "keras_segan.evaluation",
 }
@@ -48,4 +50,4 @@ def __dir__():
 
 if "keras" in sys.modules:
     # Whoever uses Keras already may call keras.saving.load_model on a file of ours.
-    importlib.import_module("keras_segan.models.registry")
+    importlib.import_module("keras_segan.models.registry").register_classes()

@@ -1,23 +1,46 @@
-"""Enhancing audio with a trained model: the library behind `ks.enhance` and `kseg enhance`."""
+"""Enhancing audio with a trained model: the library behind `ks.enhance` and `kseg enhance`.
 
+Memory does not grow with the length: a signal is read, resampled, enhanced and written block by block,
+what must be kept lies in temporary files. A long signal is enhanced in chunks that see some seconds of their
+neighbours and are cross-faded; what a front end normalises by is measured beforehand over all of it, so that
+a chunk is treated as it would be in the whole.
+"""
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from keras_segan import audio
-from keras_segan.errors import AudioError
-from keras_segan.models.base import Enhancer
+from keras_segan.errors import AudioError, ModelError
+from keras_segan.inference import WaveformEnhancer
+
+WHOLE = 60.0  # seconds up to which a signal is enhanced as a whole
+CHUNK = 20.0  # seconds of a longer one that are enhanced together
+MARGIN = 2.0  # seconds before and after a chunk that the network sees, too
+FADE = 0.1  # seconds of the cross-fade
+BATCH = 8  # chunks that the network sees at once
+IN_MEMORY = 1 << 26  # bytes of a signal that are kept in memory before a file is opened
+
+STANDARD_STREAM = Path("-")
+
+Progress = Callable[[float, float], None]
+Read = Callable[[], Iterable[np.ndarray]]
 
 
-def enhance(model: Enhancer, waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Enhances a waveform of any rate, mono or with several channels.
+def enhance(model: WaveformEnhancer, waveform: np.ndarray, sample_rate: int, wet: float = 1.0) -> np.ndarray:
+    """Enhances a waveform of any rate and length, mono or with several channels.
 
     Args:
         model: An enhancer, from `load_model`.
         waveform: Float `(samples,)` or `(samples, channels)`; channels are enhanced one by one.
         sample_rate: In Hz.
+        wet: Share of the enhanced signal; the rest is the noisy one.
 
     Returns:
         float32 of the same shape at the same rate. Silent channels stay silent.
@@ -33,22 +56,238 @@ def enhance(model: Enhancer, waveform: np.ndarray, sample_rate: int) -> np.ndarr
         )
     if not np.isfinite(waveform).all():
         raise AudioError("The waveform holds NaN or infinite samples; repair it first.")
-    if waveform.ndim == 2:
-        channels = [enhance(model, channel, sample_rate) for channel in waveform.T]
-        return np.stack(channels, axis=1)
-    if not waveform.any():
-        return waveform.copy()
-    inside = audio.resample(waveform, sample_rate, model.front_end.sample_rate)
-    short = model.front_end.minimum_samples - len(inside)
-    padded = np.pad(inside, (0, max(short, 0)))
-    enhanced = model.enhance(padded)[: len(inside)]
-    enhanced = audio.resample(enhanced, model.front_end.sample_rate, sample_rate)
-    return fit_length(enhanced, len(waveform))
+    columns = waveform.reshape(len(waveform), -1)
+    blocks = enhanced_blocks(model, lambda: [columns], sample_rate, columns.shape[1], wet)
+    return np.concatenate(list(blocks)).reshape(waveform.shape)
 
 
-def fit_length(waveform: np.ndarray, length: int) -> np.ndarray:
-    """Cuts or pads with zeros to a length in samples."""
-    return np.pad(waveform[:length], (0, max(length - len(waveform), 0)))
+def with_mask_floor(model: WaveformEnhancer, floor: float) -> WaveformEnhancer:
+    """Changes the smallest value of the mask: how much noise is left at most.
+
+    Args:
+        model: An enhancer; it is changed.
+        floor: From 0 to 1.
+
+    Returns:
+        The enhancer.
+
+    Raises:
+        ModelError: If its front end has no mask.
+    """
+    if not hasattr(model.front_end, "mask_floor"):
+        raise ModelError(
+            f"This model's {type(model.front_end).__name__} has no mask; leave out --mask-floor.", exit_code=2
+        )
+    model.front_end.mask_floor = floor
+    return model
+
+
+class Signal:
+    """A signal of any length `(samples, channels)` that is appended to and read from anywhere.
+
+    Args:
+        channels: Their number.
+        folder: Where the file goes that holds a long one; the system's folder if `None`.
+    """
+
+    def __init__(self, channels: int, folder: Path | None = None):
+        self.channels = channels
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115 - closed by the owner
+        self._size = 4 * channels
+        self.peak = 0.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._file.seek(0, 2) // self._size
+
+    def extend(self, blocks: Iterable[np.ndarray]):
+        """Appends blocks `(samples, channels)`."""
+        for block in blocks:
+            if len(block):
+                self.peak = max(self.peak, float(np.max(np.abs(block))))
+                self._file.seek(0, 2)
+                self._file.write(np.ascontiguousarray(block, np.float32).tobytes())
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Returns float32 `(stop - start, channels)`, less at the end of the signal."""
+        self._file.seek(start * self._size)
+        stored = self._file.read((stop - start) * self._size)
+        return np.frombuffer(stored, np.float32).reshape(-1, self.channels)
+
+    def blocks(self, gain: float = 1.0) -> Iterator[np.ndarray]:
+        """Yields the whole signal, multiplied."""
+        for start in range(0, len(self), audio.BLOCK):
+            yield self.read(start, start + audio.BLOCK) * np.float32(gain)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a signal that is enhanced at once; all in samples.
+
+    Attributes:
+        start: First sample that the network sees.
+        begin: First sample that the chunk answers for.
+        end: Where the next chunk begins.
+        stop: Where the network stops seeing.
+    """
+
+    start: int
+    begin: int
+    end: int
+    stop: int
+
+
+def chunks(length: int, rate: int, hop: int) -> list[Chunk]:
+    """Divides a signal, at multiples of the hop so that frames stay where they are in the whole.
+
+    Args:
+        length: Samples of the signal.
+        rate: Its sample rate in Hz.
+        hop: Distance of frames in samples.
+
+    Returns:
+        Chunks in order; a single one for a short signal.
+    """
+    if length <= WHOLE * rate:
+        return [Chunk(0, 0, length, length)]
+    size, margin = (round(seconds * rate / hop) * hop for seconds in (CHUNK, MARGIN))
+    count = max(1, round(length / size))
+    begins = [number * size for number in range(count)]
+    ends = [*begins[1:], length]
+    starts = [max(0, begin - margin) for begin in begins]
+    # All but the last are of one length, so that they fit into one batch.
+    stops = [min(start + size + 2 * margin, length) for start in starts[:-1]]
+    return [Chunk(*limits) for limits in zip(starts, begins, ends, [*stops, length], strict=True)]
+
+
+def enhanced_blocks(
+    model: WaveformEnhancer,
+    read: Read,
+    sample_rate: int,
+    channels: int,
+    wet: float = 1.0,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> Iterator[np.ndarray]:
+    """Enhances a signal of any length in constant memory.
+
+    Args:
+        model: An enhancer.
+        read: Called for the signal from its beginning, in blocks `(samples, channels)`; twice if `wet` is
+            less than 1.
+        sample_rate: Its rate in Hz.
+        channels: Their number.
+        wet: See `enhance`.
+        progress: Called with the seconds done and those of the whole.
+        folder: See `Signal`.
+
+    Yields:
+        float32 `(samples, channels)`, together as long as the signal.
+    """
+    rate = model.front_end.sample_rate
+    length = _Count()
+    with Signal(channels, folder) as inside:
+        inside.extend(audio.Resampler(sample_rate, rate, channels).resample(length.of(read())))
+        enhanced = _faded(_enhanced_chunks(model, inside, progress), round(FADE * rate / 2))
+        restored = audio.Resampler(rate, sample_rate, channels).resample(enhanced)
+        fitted = _of_length(restored, length.samples, channels)
+        yield from fitted if wet == 1 else _mixed(fitted, read(), wet)
+
+
+class _Count:
+    """Counts the samples that pass."""
+
+    def __init__(self):
+        self.samples = 0
+
+    def of(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for block in blocks:
+            self.samples += len(block)
+            yield block
+
+
+def _enhanced_chunks(
+    model: WaveformEnhancer, signal: Signal, progress: Progress | None
+) -> Iterator[tuple[Chunk, np.ndarray]]:
+    front_end = model.front_end
+    hop = getattr(front_end, "hop", 1)
+    plan = chunks(len(signal), front_end.sample_rate, hop)
+    statistics = [None] * signal.channels
+    if len(plan) > 1 and hasattr(front_end, "measure"):
+        statistics = [front_end.measure(_pieces(signal, plan, c)) for c in range(signal.channels)]
+    for first in range(0, len(plan), BATCH):
+        batch = plan[first : first + BATCH]
+        noisy = [signal.read(chunk.start, chunk.stop) for chunk in batch]
+        columns = [_enhanced_channel(model, noisy, c, statistics[c]) for c in range(signal.channels)]
+        for chunk, *channels in zip(batch, *columns, strict=True):
+            if progress is not None:
+                progress(chunk.end / front_end.sample_rate, len(signal) / front_end.sample_rate)
+            yield chunk, np.stack(channels, axis=1)
+
+
+def _pieces(signal: Signal, plan: list[Chunk], channel: int):
+    for chunk in plan:
+        stop = chunk.stop if chunk is plan[-1] else chunk.end - chunk.start
+        yield signal.read(chunk.start, chunk.stop)[:, channel], chunk.begin - chunk.start, stop
+
+
+def _enhanced_channel(model: WaveformEnhancer, noisy: list[np.ndarray], channel: int, statistics):
+    waveforms = [block[:, channel] for block in noisy]
+    audible = [number for number, waveform in enumerate(waveforms) if waveform.any()]
+    padded = [_at_least(waveforms[number], model.front_end.minimum_samples) for number in audible]
+    enhanced = [np.zeros_like(waveform) for waveform in waveforms]
+    if audible:
+        known = None if statistics is None else [statistics] * len(padded)
+        for number, result in zip(audible, model.enhance_many(padded, known), strict=True):
+            enhanced[number] = result[: len(waveforms[number])]
+    if not all(np.isfinite(waveform).all() for waveform in enhanced):
+        raise ModelError("The model returns NaN; its weights are damaged or it does not fit its front end.")
+    return enhanced
+
+
+def _at_least(waveform: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(waveform, (0, max(length - len(waveform), 0)))
+
+
+def _faded(enhanced: Iterable[tuple[Chunk, np.ndarray]], half: int) -> Iterator[np.ndarray]:
+    """Puts chunks together; the cross-fade reaches `half` samples to both sides of a border."""
+    # Linear, because both sides are the same signal.
+    ramp = ((np.arange(2 * half) + 0.5) / (2 * half)).astype(np.float32)[:, None]
+    tail = None
+    for chunk, waveform in enhanced:
+        first = chunk.begin - (0 if tail is None else half) - chunk.start
+        last = chunk.end + half - chunk.start
+        part = waveform[first:last]
+        if tail is not None:
+            part[: 2 * half] = tail * (1 - ramp) + part[: 2 * half] * ramp
+        is_last = chunk.end == chunk.stop
+        tail = part[len(part) - 2 * half :].copy()
+        yield part if is_last else part[: len(part) - 2 * half]
+
+
+def _of_length(blocks: Iterable[np.ndarray], length: int, channels: int) -> Iterator[np.ndarray]:
+    """Cuts or pads with zeros to a length; resampling there and back may be a sample off."""
+    missing = length
+    for block in blocks:
+        yield block[:missing]
+        missing -= len(block[:missing])
+    yield np.zeros((missing, channels), np.float32)
+
+
+def _mixed(enhanced: Iterable[np.ndarray], noisy: Iterable[np.ndarray], wet: float) -> Iterator[np.ndarray]:
+    """Adds signals that come in blocks of different lengths."""
+    source = iter(noisy)
+    waiting = next(source)
+    for block in enhanced:
+        while len(waiting) < len(block):
+            waiting = np.concatenate([waiting, next(source)])
+        yield np.float32(wet) * block + np.float32(1 - wet) * waiting[: len(block)]
+        waiting = waiting[len(block) :]
 
 
 @dataclass(frozen=True)
@@ -60,21 +299,31 @@ class Enhanced:
         target: The enhanced file.
         gain: Factor that kept it from clipping, 1 if none was needed.
         seconds: Its length.
+        silent: Whether it is digital silence, as what comes of a silent file.
     """
 
     source: Path
     target: Path
     gain: float
     seconds: float
+    silent: bool = False
 
 
-def enhance_file(model: Enhancer, source: Path, target: Path) -> Enhanced:
-    """Enhances a file; length, rate, channels and subtype stay, and nothing clips.
+def enhance_file(
+    model: WaveformEnhancer,
+    source: Path | str,
+    target: Path | str,
+    wet: float = 1.0,
+    progress: Progress | None = None,
+) -> Enhanced:
+    """Enhances a file of any length; length, rate, channels and subtype stay, and nothing clips.
 
     Args:
         model: An enhancer.
-        source: The noisy file.
-        target: Where to write.
+        source: The noisy file; `-` for standard input.
+        target: Where to write; `-` for standard output, in the format of the input.
+        wet: See `enhance`.
+        progress: Called with the seconds done and those of the whole.
 
     Returns:
         What was done.
@@ -82,28 +331,50 @@ def enhance_file(model: Enhancer, source: Path, target: Path) -> Enhanced:
     Raises:
         AudioError: If the file cannot be read, enhanced or written.
     """
-    waveform, sample_rate = audio.read(source)
-    enhanced = enhance(model, waveform, sample_rate)
-    peak = float(np.max(np.abs(enhanced)))
-    gain = 1.0 / peak if peak > 1.0 else 1.0
-    subtype = soundfile.info(source).subtype
-    file_format = target.suffix[1:].upper()
-    known = (
-        soundfile.check_format(file_format, subtype)
-        if file_format in soundfile.available_formats()
-        else False
-    )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    audio.write(target, enhanced * np.float32(gain), sample_rate, subtype if known else None)
-    return Enhanced(Path(source), target, gain, len(waveform) / sample_rate)
+    source, target = Path(source), Path(target)
+    if source != STANDARD_STREAM:
+        with audio.AudioSource(source) as opened:
+            return _enhance_source(model, opened, source, target, wet, progress)
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.seek(0)
+        with audio.AudioSource(file, "standard input") as opened:
+            return _enhance_source(model, opened, source, target, wet, progress)
+
+
+def _enhance_source(
+    model: WaveformEnhancer,
+    opened: audio.AudioSource,
+    source: Path,
+    target: Path,
+    wet: float,
+    progress: Progress | None,
+) -> Enhanced:
+    rate, channels = opened.sample_rate, opened.channels
+    with contextlib.ExitStack() as stack:
+        if target == STANDARD_STREAM:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            written, kept = folder / "enhanced", (opened.format, opened.subtype)
+        else:
+            folder, written, kept = target.parent, target, audio.kept_format(target, opened)
+            folder.mkdir(parents=True, exist_ok=True)
+        result = stack.enter_context(Signal(channels, folder))
+        result.extend(enhanced_blocks(model, opened.blocks, rate, channels, wet, progress, folder))
+        gain = 1.0 / result.peak if result.peak > 1.0 else 1.0
+        audio.write_blocks(written, result.blocks(gain), rate, channels, kept[1], kept[0])
+        if target == STANDARD_STREAM:
+            with open(written, "rb") as finished:
+                shutil.copyfileobj(finished, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return Enhanced(source, target, gain, len(result) / rate, silent=result.peak == 0.0)
 
 
 def targets(sources: list[Path], out: Path) -> dict[Path, Path]:
     """Names the output of every input.
 
     Args:
-        sources: Files and folders; a folder stands for the audio files in it and below.
-        out: A file for a single input file, otherwise a folder.
+        sources: Files and folders, or `-`; a folder stands for the audio files in it and below.
+        out: A file for a single input file, otherwise a folder; or `-`.
 
     Returns:
         Output by input file, in order.
@@ -111,13 +382,22 @@ def targets(sources: list[Path], out: Path) -> dict[Path, Path]:
     Raises:
         AudioError: If an input does not exist or two inputs would write the same file.
     """
-    if len(sources) == 1 and sources[0].is_file() and out.suffix and not out.is_dir():
+    standard = STANDARD_STREAM in (*sources, out)
+    if standard and (len(sources) > 1 or sources[0].is_dir()):
+        raise AudioError("Standard input and output hold one file; name one of each.", exit_code=2)
+    single = len(sources) == 1 and not sources[0].is_dir()
+    if single and (standard or (sources[0].is_file() and out.suffix and not out.is_dir())):
+        if out.is_dir():
+            raise AudioError(f"{out}: is a folder; name a file for standard input.", exit_code=2)
+        if sources[0] != STANDARD_STREAM and not sources[0].exists():
+            raise AudioError(f"{sources[0]}: no such file or folder; check the path.")
         return {sources[0]: out}
+    if out.exists() and not out.is_dir():
+        raise AudioError(f"{out}: is a file; name a folder for several inputs.", exit_code=2)
     named = {}
     for source in sources:
         if source.is_dir():
-            found = sorted(path for path in source.rglob("*") if path.is_file() and audio.is_audio_file(path))
-            named.update({path: out / path.relative_to(source) for path in found})
+            named.update({path: out / path.relative_to(source) for path in _audio_files(source, out)})
         elif source.exists():
             named[source] = out / source.name
         else:
@@ -127,3 +407,17 @@ def targets(sources: list[Path], out: Path) -> dict[Path, Path]:
     if len(set(named.values())) < len(named):
         raise AudioError("Two inputs would be written to the same file; enhance them into different folders.")
     return named
+
+
+def _audio_files(folder: Path, out: Path) -> list[Path]:
+    """Lists the audio files below a folder, but not what an earlier call wrote into a folder there."""
+    outputs = out.resolve()
+    inside = folder.resolve() in outputs.parents
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and audio.is_audio_file(path)
+        and not path.name.startswith(".")
+        and not (inside and outputs in path.resolve().parents)
+    ]

@@ -339,7 +339,11 @@ def log_energies(energies: np.ndarray, floor: float = ENERGY_FLOOR) -> np.ndarra
 
 
 def context_features(
-    energies: np.ndarray, before: int, after: int, floor: float = ENERGY_FLOOR
+    energies: np.ndarray,
+    before: int,
+    after: int,
+    floor: float = ENERGY_FLOOR,
+    level: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Computes the network's input: standardised log energies with their neighbour frames.
 
@@ -348,11 +352,13 @@ def context_features(
         before: Number of frames before the centre.
         after: Number of frames after the centre.
         floor: See `log_energies`.
+        level: Mean and standard deviation of the log energies; those of `energies` if `None`.
 
     Returns:
         float32 `(frames, (before + 1 + after) * bands)`, earliest frame first, edges repeated.
     """
-    log = standardise(log_energies(energies, floor)).T
+    log = log_energies(energies, floor)
+    log = (standardise(log) if level is None else (log - level[0]) / (level[1] or 1.0)).T
     return dsp.context_frames(log, before, after).reshape(len(log), -1).astype(np.float32)
 
 

@@ -4,13 +4,16 @@ A reproduction is a module with
 
 * `PAPER`: a `Paper`,
 * `Config`: a frozen dataclass, every field a number or word of the paper with its source,
-* `VARIANTS`: named `Config`s; each has the attributes `corpus`, `epochs` and `seed`,
+* `VARIANTS`: named `Config`s; each has the attributes `corpus`, `epochs` (or `length`, see below) and `seed`,
 * `build(config)`: the networks,
 * `fit(config, manifest, run)`: trains and returns `{name of the system: Enhancer}`, the one to keep first,
 * `estimate(config, manifest)`: a `Plan`,
 * `shown_metrics(config)`: definition ids of the table's measures,
 * `published(config)`: table and row of the CSV file that the result is held against,
-* `check(config)`, if it has one: raises where settings cannot work, before anything is written,
+* and where it needs them: `check(config)`, which raises where settings cannot work, before anything is
+  written; `mixing(config)`, arguments of `data.sources.mix` for data that come as speech and noise;
+  `breakdown(config)`, `"noise"` for a table with a row for each noise; an attribute `length` of `Config`,
+  words for how long it trains, if not epochs; an attribute `sample_rate` if it is not 16 kHz,
 
 beside a ledger `<paper>.md` and a table `<paper>.csv`. It holds no paths, prints or argument parsing.
 """
@@ -67,7 +70,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Published:
-    """One row of a reproduction's CSV file."""
+    """One row of a reproduction's CSV file; `deviation` is its column std."""
 
     source: str
     table: str
@@ -77,6 +80,7 @@ class Published:
     metric: str
     definition: str
     value: float
+    deviation: float | None = None
 
 
 def names() -> list[str]:
@@ -194,7 +198,7 @@ def differences(recipe: ModuleType, config, variant: str) -> list[str]:
     changed = []
     for field in dataclasses.fields(config):
         ours, theirs = getattr(config, field.name), getattr(reference, field.name)
-        if ours != theirs and field.name not in ("corpus", "seed", "metric", "model"):
+        if ours != theirs and field.name not in ("corpus", "seed", "metric", "model", "log_interval"):
             changed.append(f"{field.name} = {ours} instead of {theirs}")
     return changed
 
@@ -212,5 +216,14 @@ def table(name: str) -> list[Published]:
     if not source.is_file():
         return []
     rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
-    keys = [field.name for field in dataclasses.fields(Published)]
-    return [Published(**{key: row[key] for key in keys[:-1]}, value=float(row["value"])) for row in rows]
+    texts = [
+        field.name for field in dataclasses.fields(Published) if field.type == "str" or field.type is str
+    ]
+    return [
+        Published(
+            **{key: row[key] for key in texts},
+            value=float(row["value"]),
+            deviation=float(row["std"]) if row["std"] else None,
+        )
+        for row in rows
+    ]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_segan import dsp
+
 
 @dataclass(frozen=True)
 class Row:
@@ -18,6 +20,7 @@ class Row:
         reproduced: Our mean, `None` for a system that is only quoted.
         interval: 95 % bootstrap interval of the mean, `None` likewise.
         count: Number of utterances.
+        deviations: Standard deviations over utterances, published and ours, where the paper states them.
     """
 
     system: str
@@ -27,6 +30,7 @@ class Row:
     reproduced: float | None
     interval: tuple[float, float] | None
     count: int
+    deviations: tuple[float | None, float | None] = (None, None)
 
 
 HEADER = ("system", "metric", "definition", "published", "reproduced", "95 % interval", "difference", "n")
@@ -54,15 +58,20 @@ def markdown_table(rows: list[Row], comparable: bool) -> str:
 def _cells(row: Row, comparable: bool) -> tuple[str, ...]:
     published, difference = "-", "-"
     if row.published is not None:
-        published = f"{row.published:.2f}"
+        published = f"{row.published:.2f}" + _deviation(row.deviations[0], 2)
     if row.reproduced is None:
         return (row.system, row.metric, row.definition, published, "-", "-", "-", "-")
     if row.published is not None:
         difference = f"{row.reproduced - row.published:+.2f}" if comparable else "not comparable"
     low, high = row.interval
     interval = f"{low:.3f} .. {high:.3f}"
-    values = (published, f"{row.reproduced:.3f}", interval, difference, str(row.count))
+    reproduced = f"{row.reproduced:.3f}" + _deviation(row.deviations[1], 3)
+    values = (published, reproduced, interval, difference, str(row.count))
     return (row.system, row.metric, row.definition, *values)
+
+
+def _deviation(value: float | None, digits: int) -> str:
+    return "" if value is None else f" ± {value:.{digits}f}"
 
 
 def document(title: str, facts: list[str], reasons: list[str], rows: list[Row], notes: list[str]) -> str:
@@ -96,7 +105,7 @@ def learning_curves(log: list[dict], folder: Path, title: str) -> list[Path]:
     """Draws scores and losses over the epochs.
 
     Args:
-        log: The rows of `log.csv`.
+        log: The rows of `log.csv`; the first column counts epochs or iterations.
         folder: Where the PNG files go.
         title: Heading of the plots.
 
@@ -128,12 +137,13 @@ def _draw(name: str, columns: list[str], log: list[dict], folder: Path, title: s
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    unit = next(iter(log[0]))  # epoch or iteration
     for column in columns:
-        points = [(row["epoch"], row[column]) for row in log if column in row]
+        points = [(row[unit], row[column]) for row in log if column in row]
         player = column.rpartition("_")[0].replace("_", " ") if name in LABELS else column.partition("_")[0]
         legend = PLAYERS.get(player, player)
         axes.plot(*np.transpose(points), marker="o", markersize=3, label=legend)
-    axes.set(xlabel="epoch", ylabel=LABELS.get(name, name), title=title)
+    axes.set(xlabel=unit, ylabel=LABELS.get(name, name), title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -141,6 +151,49 @@ def _draw(name: str, columns: list[str], log: list[dict], folder: Path, title: s
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return path
+
+
+SPECTROGRAM_RANGE = 80  # dB below the loudest point
+
+
+def spectrograms(waveforms: dict[str, np.ndarray], sample_rate: int, path: Path, title: str):
+    """Draws log spectrograms one below the other, all on one scale.
+
+    Args:
+        waveforms: `(samples,)` by name, such as mixture, clean, enhanced.
+        sample_rate: In Hz.
+        path: PNG file to write.
+        title: Heading.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n_fft = 32 * sample_rate // 1000
+    levels = {
+        name: 20 * np.log10(np.abs(dsp.stft(waveform, n_fft, n_fft // 2)).T + 1e-10)
+        for name, waveform in waveforms.items()
+    }
+    loudest = max(level.max() for level in levels.values())
+    figure = Figure(figsize=(8, 2.2 * len(levels) + 0.6), layout="constrained")
+    axes = figure.subplots(len(levels), 1, sharex=True, squeeze=False)[:, 0]
+    for one, (name, level) in zip(axes, levels.items(), strict=True):
+        extent = (0, len(waveforms[name]) / sample_rate, 0, sample_rate / 2000)
+        drawn = one.imshow(
+            level,
+            aspect="auto",
+            origin="lower",
+            extent=extent,
+            vmin=loudest - SPECTROGRAM_RANGE,
+            vmax=loudest,
+        )
+        one.set(title=name, ylabel="kHz")
+    axes[-1].set_xlabel("s")
+    figure.suptitle(title)
+    figure.colorbar(drawn, ax=axes.tolist(), label="dB")
+    FigureCanvasAgg(figure).print_png(path)
 
 
 def results_block(rows) -> str:
@@ -152,10 +205,11 @@ def results_block(rows) -> str:
     Returns:
         Markdown.
     """
-    groups: dict[tuple[str, str, str], dict[str, dict[str, float]]] = {}
+    groups: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
     for row in rows:
         group = groups.setdefault((row.source, row.table, row.dataset), {})
-        group.setdefault(row.row, {})[f"{row.metric} ({row.definition})"] = row.value
+        spread = "" if row.deviation is None else f" ± {row.deviation:g}"
+        group.setdefault(row.row, {})[f"{row.metric} ({row.definition})"] = f"{row.value:g}{spread}"
     parts = []
     for (source, table, dataset), lines in groups.items():
         columns = list(dict.fromkeys(column for values in lines.values() for column in values))
@@ -163,7 +217,7 @@ def results_block(rows) -> str:
         parts.append("| system | " + " | ".join(columns) + " |")
         parts.append("|---" * (len(columns) + 1) + "|")
         for name, values in lines.items():
-            cells = [f"{values[column]:g}" if column in values else "-" for column in columns]
+            cells = [values.get(column, "-") for column in columns]
             parts.append(f"| {name} | " + " | ".join(cells) + " |")
         parts.append("")
     return "\n".join(parts)

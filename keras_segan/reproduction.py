@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from keras_segan import audio, metrics, recipe, report, tensorflow_backend
-from keras_segan.data import corpora, mini
+from keras_segan.data import corpora, mini, sources
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
@@ -22,6 +23,7 @@ from keras_segan.models.base import Enhancer
 from keras_segan.training.run import Run, is_run
 
 RUNS = Path("runs")
+PLOTTED = 8
 LISTENING_EXAMPLES = 20  # MetricGAN.py keeps as many enhanced files
 
 
@@ -38,6 +40,7 @@ class Request:
         jobs: Scoring processes.
         resume: Whether to go on with a run.
         quiet: Whether to show no progress.
+        plot: Whether to draw spectrograms of some test utterances.
     """
 
     paper: str
@@ -48,11 +51,15 @@ class Request:
     jobs: int = 1
     resume: bool = False
     quiet: bool = False
+    plot: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """A request with everything looked up: recipe, variant, settings, corpus (`None`: mini)."""
+    """A request with everything looked up: recipe, variant, settings, and the data.
+
+    These are pairs, or speech and noise to be mixed, or neither: the mini corpus.
+    """
 
     request: Request
     recipe: ModuleType
@@ -60,11 +67,22 @@ class Job:
     variant: str
     config: object
     manifest: Manifest | None
+    unmixed: sources.Sources | None = None
 
     @property
     def corpus(self) -> str:
         """Name of the corpus."""
-        return self.manifest.corpus if self.manifest else mini.NAME
+        return getattr(self.unmixed or self.manifest, "corpus", mini.NAME)
+
+    @property
+    def length(self) -> str:
+        """How long the training takes, in words."""
+        return getattr(self.config, "length", None) or f"{self.config.epochs} epochs"
+
+    @property
+    def sample_rate(self) -> int:
+        """At which the systems work and are scored, in Hz."""
+        return getattr(self.config, "sample_rate", audio.SAMPLE_RATE)
 
     @property
     def title(self) -> str:
@@ -99,15 +117,16 @@ def look_up(request: Request) -> Job:
     """Finds recipe, corpus, variant and settings of a request, and checks them."""
     module = recipe.load(request.paper)
     name = module.__name__.rpartition(".")[2]
-    manifest = corpora.load(request.data) if request.data else None
-    corpus = manifest.corpus if manifest else mini.NAME
+    found = sources.recognise(request.data) if request.data and hasattr(module, "mixing") else None
+    manifest = corpora.load(request.data) if request.data and not found else None
+    corpus = getattr(found or manifest, "corpus", mini.NAME)
     variant = recipe.choose_variant(module, request.variant, corpus)
     config = recipe.override(module.VARIANTS[variant], request.changes)
     if hasattr(config, "metric"):
         metrics.get(config.metric)
     if hasattr(module, "check"):
         module.check(config)
-    return Job(request, module, name, variant, config, manifest)
+    return Job(request, module, name, variant, config, manifest, found)
 
 
 def plan(request: Request) -> str:
@@ -137,7 +156,7 @@ def reproduce(request: Request) -> str:
     start = Run.resume if request.resume else Run.create
     run = start(job.folder(), job.settings(), quiet=request.quiet)
     run.say(f"{job.title} -> {run.folder}")
-    manifest = _usable(job.manifest or mini.prepare(run.folder / "data"), request, run)
+    manifest = _usable(_pairs(job, run), request, run)
     _scored_split(manifest)
     if request.resume:
         _check_same_data(manifest, run)
@@ -148,13 +167,34 @@ def reproduce(request: Request) -> str:
         systems = job.recipe.fit(job.config, manifest, run)
         _save(systems, run)
         scores = _evaluate(job, systems, manifest, run)
+    if request.plot:
+        _plot(job, next(iter(systems.values())), manifest.split(_scored_split(manifest)), run)
     text = _write_report(job, manifest, scores, run)
     run.say(f"Run folder: {run.folder}")
     return text
 
 
+def _pairs(job: Job, run: Run) -> Manifest:
+    """Returns the pairs; mixes them first or unpacks the mini corpus if need be."""
+    if job.unmixed is None:
+        return job.manifest or mini.prepare(run.folder / "data")
+    mixing = job.recipe.mixing(job.config)
+    total = sum(job.unmixed.counts(len(mixing["snrs"]), mixing["magnification"]).values())
+    run.say(f"Mixing {total} pairs")
+    run.start_progress(total)
+    advance = functools.partial(run.advance, 1, "mixing")
+    manifest = sources.mix(job.unmixed, run.folder / "data", **mixing, progress=advance, problem=run.note)
+    run.end_progress()
+    return manifest
+
+
 @contextlib.contextmanager
 def _manifest(job: Job):
+    """Gives the pairs, or for data that are not mixed yet what is known of them, to plan with."""
+    if job.unmixed is not None:
+        mixing = job.recipe.mixing(job.config)
+        yield sources.preview(job.unmixed, len(mixing["snrs"]), mixing["magnification"])
+        return
     if job.manifest is not None:
         yield job.manifest
         return
@@ -221,18 +261,19 @@ def _save(systems: dict[str, Enhancer], run: Run):
 def _evaluate(job: Job, systems: dict[str, Enhancer], manifest: Manifest, run: Run) -> dict[str, list[dict]]:
     """Scores the noisy test files and every system's output; returns rows by system."""
     definitions = job.recipe.shown_metrics(job.config)
-    reader = UtteranceReader(getattr(job.config, "int16_divisor", 32768.0))
+    reader = UtteranceReader(getattr(job.config, "int16_divisor", 32768.0), job.sample_rate)
     test = manifest.split(_scored_split(manifest))
     run.start_progress((1 + len(systems)) * len(test))
     scores = {}
     for name, enhancer in {"noisy": None, **systems}.items():
         items = [
-            ScoreItem(u.id, reader.clean(u), _processed(enhancer, u, reader), audio.SAMPLE_RATE, definitions)
+            ScoreItem(u.id, reader.clean(u), _processed(enhancer, u, reader), job.sample_rate, definitions)
             for u in test
         ]
         if name == next(iter(systems)):
             for item in items[:LISTENING_EXAMPLES]:
-                audio.write(run.path(f"enhanced/{item.id.replace('/', '_')}.wav"), item.processed)
+                file = run.path(f"enhanced/{item.id.replace('/', '_')}.wav")
+                audio.write(file, item.processed, job.sample_rate)
         rows = []
         for utterance, result in zip(test, run.pool.map(items), strict=True):
             failure = result.failure.message if result.failure else ""
@@ -258,6 +299,20 @@ def _processed(enhancer: Enhancer | None, utterance: Utterance, reader: Utteranc
     return noisy if enhancer is None else np.clip(enhancer.enhance(noisy), -1.0, 1.0)
 
 
+def _plot(job: Job, enhancer: Enhancer, utterances: tuple[Utterance, ...], run: Run):
+    """Draws spectrograms of the first utterance of each noise."""
+    reader = UtteranceReader(sample_rate=job.sample_rate)
+    firsts = {u.noise: u for u in reversed(utterances)}
+    try:
+        for u in list(reversed(firsts.values()))[:PLOTTED]:
+            waveforms = {"mixture": reader.noisy(u), "clean": reader.clean(u)}
+            waveforms["enhanced"] = _processed(enhancer, u, reader)
+            path = run.path(f"report/spectrogram-{u.id.replace('/', '_')}.png")
+            report.spectrograms(waveforms, job.sample_rate, path, f"{job.title}: {u.id}")
+    except ImportError:
+        run.note("No spectrograms: matplotlib is not installed (pip install keras_segan[plot]).")
+
+
 def _reasons(job: Job, manifest: Manifest) -> list[str]:
     """Lists what keeps the numbers from being compared with the published ones."""
     reference = recipe.reference_variant(job.recipe, job.variant)
@@ -277,19 +332,27 @@ def _reasons(job: Job, manifest: Manifest) -> list[str]:
 def _rows(job: Job, scores: dict[str, list[dict]]) -> list[report.Row]:
     table, published_row = job.recipe.published(job.config)
     quoted = [r for r in recipe.table(job.name) if r.table == table and r.source == "published"]
-    published = {(r.row, r.definition): r.value for r in quoted}
-    rows = []
+    published = {(r.row, r.definition): r for r in quoted}
+    rows, seen = [], set()
     for system, lines in scores.items():
         row = _published_row(system, published_row, published)
-        for suffix, group in _conditions(row, lines, published):
+        for suffix, group in _conditions(job, row, lines, published):
             rows += _system_rows(job, system + suffix, row + suffix, group, published)
-    seen = {_published_row(system, published_row, published) for system in scores}
+            seen.add(row + suffix)
     return rows + _published_only(job, published, seen)
 
 
-def _conditions(row: str, lines: list[dict], published: dict) -> Iterator[tuple[str, list[dict]]]:
-    """Yields all lines, then those of each SNR that the paper's table has a row for."""
+def _breakdown(job: Job) -> str:
+    return job.recipe.breakdown(job.config) if hasattr(job.recipe, "breakdown") else "snr"
+
+
+def _conditions(job: Job, row: str, lines: list[dict], published: dict) -> Iterator[tuple[str, list[dict]]]:
+    """Yields all lines, then those of each noise, or of each SNR that the paper's table has a row for."""
     yield "", lines
+    if _breakdown(job) == "noise":
+        for noise in sorted({line["noise"] for line in lines if line["noise"]}):
+            yield f", {noise}", [line for line in lines if line["noise"] == noise]
+        return
     levels = sorted({line["snr"] for line in lines if line["snr"] is not None}, reverse=True)
     for level in levels:
         suffix = f", {level:g} dB"
@@ -300,12 +363,33 @@ def _conditions(row: str, lines: list[dict], published: dict) -> Iterator[tuple[
 def _system_rows(job: Job, system: str, row: str, lines: list[dict], published: dict) -> list[report.Row]:
     rows = []
     for definition in job.recipe.shown_metrics(job.config):
-        values = [line[definition] for line in lines if definition in line]
-        if values:
-            mean, interval = float(np.mean(values)), bootstrap_interval(values)
-            label, value = metrics.get(definition).label, published.get((row, definition))
-            rows.append(report.Row(system, label, definition, value, mean, interval, len(values)))
+        scored = [line for line in lines if definition in line]
+        if scored:
+            values = [line[definition] for line in scored]
+            known = published.get((row, definition))
+            mean, deviation = _mean_and_deviation(job, scored, definition)
+            rows.append(
+                report.Row(
+                    system,
+                    metrics.get(definition).label,
+                    definition,
+                    known and known.value,
+                    mean,
+                    bootstrap_interval(values),
+                    len(values),
+                    (known and known.deviation, deviation),
+                )
+            )
     return rows
+
+
+def _mean_and_deviation(job: Job, lines: list[dict], definition: str) -> tuple[float, float | None]:
+    """Averages scores; where the table goes by noises, over the noises' means and deviations (sednn)."""
+    if _breakdown(job) != "noise":
+        return float(np.mean([line[definition] for line in lines])), None
+    noises = sorted({line["noise"] for line in lines})
+    groups = [[line[definition] for line in lines if line["noise"] == noise] for noise in noises]
+    return float(np.mean([np.mean(g) for g in groups])), float(np.mean([np.std(g) for g in groups]))
 
 
 def _published_row(system: str, default: str, published: dict) -> str:
@@ -316,11 +400,22 @@ def _published_row(system: str, default: str, published: dict) -> str:
 
 
 def _published_only(job: Job, published: dict, reproduced: set[str]) -> list[report.Row]:
-    """Returns the table's other rows, which complete the picture."""
+    """Returns the table's other rows, which complete the picture; of levels only what we have as well."""
+    shown = job.recipe.shown_metrics(job.config)
+    by_noise = _breakdown(job) == "noise"
     return [
-        report.Row(row, metrics.get(definition).label, definition, value, None, None, 0)
-        for (row, definition), value in published.items()
-        if row not in reproduced and "," not in row and definition in job.recipe.shown_metrics(job.config)
+        report.Row(
+            row,
+            metrics.get(definition).label,
+            definition,
+            quoted.value,
+            None,
+            None,
+            0,
+            (quoted.deviation, None),
+        )
+        for (row, definition), quoted in published.items()
+        if row not in reproduced and (by_noise or "," not in row) and definition in shown
     ]
 
 
@@ -329,7 +424,7 @@ def _write_report(job: Job, manifest: Manifest, scores: dict[str, list[dict]], r
     facts = [
         f"{paper.authors}: {paper.title}, {paper.venue}.",
         f"Data: {_corpus_title(manifest.corpus)} ({_counts(manifest)}), scored on {_scored_split(manifest)}.",
-        f"Variant {job.variant}, {job.choice}, {job.config.epochs} epochs, seed {job.config.seed}.",
+        f"Variant {job.variant}, {job.choice}, {job.length}, seed {job.config.seed}.",
     ]
     rows = _rows(job, scores)
     text = report.document(

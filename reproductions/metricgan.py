@@ -18,7 +18,7 @@ from keras_segan import audio, metrics
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError, MetricError
-from keras_segan.layers import spectral_norm
+from keras_segan.layers import recurrent, spectral_norm
 from keras_segan.metrics import scale
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
@@ -71,14 +71,19 @@ class Config:
     layout: str = "legacy"  # [reshape((1,257,T,1))] or "transpose"
     spectral_norm: str = "keras2"  # [SpectralNormalizationKeras.py] or "miyato"
     convolution: str = "tiled"  # [ours: equal to rounding, three times as fast on a CPU] or "direct"
+    recurrence: str = (
+        "auto"  # [ours: "compiled" is equal to rounding and several times as fast on a CPU] or "keras"
+    )
+    batch_size: int = 1  # [batch_size=1] more is for GPUs
     seed: int = 999  # [random.seed(999)]
 
     def __post_init__(self):
-        if self.epochs < 1 or self.utterances_per_epoch < 1:
-            raise ValueError("epochs and utterances_per_epoch must be at least 1.")
+        if min(self.epochs, self.utterances_per_epoch, self.batch_size) < 1:
+            raise ValueError("epochs, utterances_per_epoch and batch_size must be at least 1.")
         choices = {
             "layout": metricgan.LAYOUTS,
             "convolution": metricgan.CONVOLUTION_METHODS,
+            "recurrence": recurrent.RECURRENCES,
             "spectral_norm": spectral_norm.MODES,
         }
         for name, known in choices.items():
@@ -144,7 +149,7 @@ def published(config: Config) -> tuple[str, str]:
 
 def build(config: Config) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
-    generator = metricgan.generator(dropout=config.dropout)
+    generator = metricgan.generator(dropout=config.dropout, recurrence=config.recurrence)
     discriminator = metricgan.discriminator(
         spectral_norm=config.spectral_norm, convolution_method=config.convolution
     )
@@ -166,6 +171,7 @@ def schedule(config: Config) -> Schedule:
         history_divisor=config.history_divisor,
         prefetch=config.prefetch,
         validation_limit=config.validation_limit,
+        batch_size=config.batch_size,
         seed=config.seed,
     )
 
@@ -198,12 +204,12 @@ def estimate(config: Config, manifest: Manifest) -> Plan:
     evaluated = min(len(manifest.split("validation")), config.validation_limit) + len(manifest.split("test"))
     sampled = min(config.utterances_per_epoch, train)
     plan = schedule(config)
-    discriminator = sum(plan.discriminator_steps(epoch, train) for epoch in range(1, config.epochs + 1))
+    discriminator = sum(plan.discriminator_samples(epoch, train) for epoch in range(1, config.epochs + 1))
     generator = sampled * max(config.epochs - config.first_generator_epoch + 1, 0)
     enhanced = (sampled + evaluated) * config.epochs
     steps = {
-        "generator steps": generator,
-        "discriminator steps": discriminator,
+        "generator steps": -(-generator // config.batch_size),
+        "discriminator steps": -(-discriminator // config.batch_size),
         "enhanced and scored utterances": enhanced,
     }
     seconds = manifest.mean_seconds()

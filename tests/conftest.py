@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SHARED = Path(os.environ.get("KSEG_SHARED", Path(__file__).parents[2] / "shared"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared():
     """Finds a file of the material beside the repository, or skips the test."""
 

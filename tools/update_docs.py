@@ -1,7 +1,9 @@
-"""Writes the generated parts of the documentation: result blocks of the ledgers, list of reproductions."""
+"""Writes the generated parts of the documentation: result blocks, list of reproductions, cards of models."""
 
 import re
 from pathlib import Path
+
+import model_cards
 
 from keras_segan import recipe, report
 
@@ -32,6 +34,7 @@ def main():
     (FOLDER / "README.md").write_text(overview(), encoding="utf-8")
     for name in recipe.names():
         (FOLDER / f"{name}.md").write_text(ledger(name), encoding="utf-8")
+    model_cards.write(ROOT / "pretrained")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,12 @@ from keras_segan.errors import KsegError, unknown
 COMMANDS = {
     "reproduce": "Reproduce a paper: data, training, evaluation, table.",
     "enhance": "Enhance audio files with a trained model.",
+    "report": "Write an HTML page of a run: tables, curves, sound.",
     "evaluate": "Score enhanced files against clean ones.",
     "data": "Scan, check, prepare and mix corpora.",
-    "models": "List and inspect models.",
+    "models": "List, inspect and verify models.",
+    "convert": "Convert weights of the original programs (Keras 2, torch).",
+    "export": "Export a model's network to ONNX, LiteRT or TensorFlow.",
     "selftest": "Check that this installation scores correctly.",
 }
 INTERRUPTED = 130

@@ -215,7 +215,7 @@ def mix(speech, noise, snrs, magnification, all_noises, seed, split, out, quiet)
     from keras_segan.data import mixing
 
     magnification = None if all_noises else magnification
-    total = mixing.Mixer(speech, noise).count(snrs, magnification)
+    total = mixing.Mixer.of_folders(speech, noise).count(snrs, magnification)
     with _bar("Mixing", total, quiet) as bar:
         manifest = mixing.mix_folders(speech, noise, out, snrs, magnification, seed, split, bar.update)
     click.echo(out / "manifest.csv")

@@ -1,51 +1,145 @@
 """`kseg enhance`."""
 
+import sys
 import time
 from pathlib import Path
 
 import click
 
 from keras_segan.cli import options
-from keras_segan.errors import AudioError
+from keras_segan.errors import KsegError
+
+SHOWN_FROM = 20.0  # seconds of audio from which a file has a progress bar
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path), help="File for one input, else folder."
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File for one input, else folder; - for standard output.",
 )
-@click.option("--model", required=True, help="Pretrained name, .keras file or run folder.")
+@click.option("--model", required=True, help="Pretrained name, .keras or .onnx file, run folder or hf://.")
+@options.backend
 @click.option("--force", is_flag=True, help="Overwrite existing outputs.")
-def command(inputs, out, model, force):
-    """Enhance audio files, or all audio files of folders.
+@click.option(
+    "--wet", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Share of the enhanced signal."
+)
+@click.option(
+    "--mask-floor",
+    type=click.FloatRange(0, 1),
+    help="Smallest value of the mask; default: the model's.",
+)
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Enhance block by block, as a causal model can; - is then raw 16-bit mono at the model's rate.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
+    """Enhance audio files, all audio files of folders, or standard input (-).
+
+    \b
+    kseg enhance noisy.wav -o clean.wav --model NAME
+    kseg enhance recordings/ -o enhanced/ --model NAME
+    cat noisy.wav | kseg enhance - -o - --model NAME > clean.wav
 
     Outputs keep length, sample rate, channels and subtype of their inputs. A file that cannot be
     enhanced is named and does not stop the rest; the exit code is then 1.
     """
-    options.import_keras()
     from keras_segan import enhancement
-    from keras_segan.models.registry import load_model
 
     named = enhancement.targets(list(inputs), out)
-    enhancer = load_model(model)
-    failed = 0
+    if stream and wet != 1:
+        raise click.UsageError("--stream and --wet do not go together; mix the signals afterwards.")
+    enhancer = options.load_enhancer(model, "keras" if stream else backend)
+    if mask_floor is not None:
+        enhancement.with_mask_floor(enhancer, mask_floor)
+    failed = []
     for source, target in named.items():
-        if target.exists() and not force:
+        if target.exists() and not force and target != enhancement.STANDARD_STREAM:
             click.echo(f"Error: {target}: exists already; use --force to overwrite it.", err=True)
-            failed += 1
+            failed.append(source)
             continue
-        start = time.perf_counter()
+        clock = Clock(source, quiet)
         try:
-            done = enhancement.enhance_file(enhancer, source, target)
-        except (AudioError, OSError) as error:
-            click.echo(f"Error: {error}", err=True)
-            failed += 1
+            if stream:
+                done = _stream(enhancer, source, target, clock)
+            else:
+                done = enhancement.enhance_file(enhancer, source, target, wet, clock.progress)
+        except (KsegError, OSError) as error:
+            clock.end()
+            click.echo(f"Error: {_with_name(source, error)}", err=True)
+            failed.append(source)
             continue
-        factor = (time.perf_counter() - start) / done.seconds
-        gain = f", gain {done.gain:.3f} to avoid clipping" if done.gain < 1 else ""
-        click.echo(
-            f"{source} -> {target} ({done.seconds:.1f} s, real-time factor {factor:.3f}{gain})", err=True
-        )
+        clock.end()
+        if not quiet and done is not None:
+            click.echo(_sentence(done, clock), err=True)
     if failed:
-        click.echo(f"{failed} of {len(named)} files were not enhanced.", err=True)
+        click.echo(
+            f"{len(failed)} of {len(named)} files were not enhanced: {', '.join(map(str, failed))}", err=True
+        )
         raise click.exceptions.Exit(1)
+
+
+def _stream(enhancer, source: Path, target: Path, clock: "Clock"):
+    from keras_segan import streaming
+
+    if Path("-") not in (source, target):
+        return streaming.enhance_file(enhancer, source, target, clock.progress)
+    if source != target:
+        raise click.UsageError("With --stream either both input and output are -, or none.")
+    streaming.enhance_raw(enhancer, sys.stdin.buffer, sys.stdout.buffer)
+    return None
+
+
+class Clock:
+    """Measures the real-time factor of a file and shows how a long one advances.
+
+    Args:
+        source: The file.
+        quiet: Whether to show nothing.
+    """
+
+    def __init__(self, source: Path, quiet: bool):
+        self.source = source
+        self.quiet = quiet
+        self.start = time.perf_counter()
+        self.bar = None
+
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self.start
+
+    def progress(self, done: float, total: float):
+        """Moves the bar to `done` of `total` seconds of audio."""
+        if self.quiet or total < SHOWN_FROM:
+            return
+        if self.bar is None:
+            from tqdm import tqdm
+
+            line = "{percentage:3.0f}%|{bar:20}| {desc} [{elapsed}, {remaining} left{postfix}]"
+            self.bar = tqdm(total=total, desc=self.source.name, file=sys.stderr, bar_format=line, leave=False)
+        self.bar.set_postfix_str(f"real-time factor {self.elapsed() / done:.3f}", refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def end(self):
+        """Takes the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _with_name(source: Path, error: Exception) -> str:
+    message = str(error)
+    return message if str(source) in message or source == Path("-") else f"{source}: {message}"
+
+
+def _sentence(done, clock: Clock) -> str:
+    facts = [f"{done.seconds:.1f} s", f"real-time factor {clock.elapsed() / done.seconds:.3f}"]
+    if done.gain < 1:
+        facts.append(f"gain {done.gain:.3f} to avoid clipping")
+    if done.silent:
+        facts.append("silent")
+    return f"{done.source} -> {done.target} ({', '.join(facts)})"

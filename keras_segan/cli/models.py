@@ -5,37 +5,89 @@ import json
 import click
 
 from keras_segan.cli import options
+from keras_segan.errors import ModelError
 
 
 @click.group()
 def command():
-    """List and inspect models."""
+    """List, inspect and verify models."""
 
 
 @command.command("list")
-def list_models():
+@click.option("--json", "as_json", is_flag=True, help="Print the registry as JSON.")
+def list_models(as_json):
     """List the pretrained models."""
-    options.import_keras()
     from keras_segan.models import registry
 
-    names = registry.list_models()
-    for name in names:
-        click.echo(name)
-    if not names:
+    known = registry.entries()
+    if as_json:
+        click.echo(json.dumps({name: entry.facts for name, entry in sorted(known.items())}, indent=2))
+        return
+    for name in sorted(known):
+        click.echo(f"{name:24} {_summary(known[name].facts)}".rstrip())
+    if not known:
         click.echo("No pretrained models yet; train one with kseg reproduce.", err=True)
+
+
+def _summary(facts: dict) -> str:
+    score = facts.get("scores", {}).get(facts.get("target"))
+    if score is None:
+        return facts.get("recipe", "")
+    return f"{facts['recipe']:12} {facts['target']} {score['mean']:.3f} (noisy {score['noisy']:.3f})"
 
 
 @command.command("info")
 @click.argument("model")
 def info(model):
     """Show what MODEL (a name, .keras file or run folder) is."""
-    options.import_keras()
     from keras_segan.models import registry
 
-    enhancer = registry.load_model(model)
+    found = registry.find(model)
+    options.import_keras()
+    enhancer = registry.load(found)
+    registered = found.entry.facts if found.entry else {}
     facts = {
+        **{name: value for name, value in registered.items() if name != "output"},
         **enhancer.information,
         "parameters": enhancer.network.count_params(),
         "front_end": {"class": type(enhancer.front_end).__name__, **enhancer.front_end.get_config()},
     }
     click.echo(json.dumps(facts, indent=2))
+
+
+@command.command("verify")
+@click.argument("names", nargs=-1)
+def verify(names):
+    """Check files and output of pretrained models, of all if no NAMES are given."""
+    from keras_segan.models import registry
+
+    known = registry.entries()
+    found = [registry.find(name) for name in names or sorted(known)]
+    for number, model in enumerate(found):
+        if model.entry is None:
+            raise ModelError(f"{names[number]}: is in no registry; nothing is recorded of it.")
+    options.import_keras()
+    failed = [model.entry.name for model in found if not _verified(model)]
+    if failed:
+        raise ModelError(f"{len(failed)} of {len(found)} models are wrong: {', '.join(failed)}.")
+    click.echo(f"All {len(found)} models are as recorded.", err=True)
+
+
+def _verified(model) -> bool:
+    from keras_segan.models import registry
+
+    entry = model.entry
+    try:
+        entry.check()
+        backends = ["keras"] + (["onnx"] if entry.twin else [])
+        differences = {
+            backend: registry.output_difference(registry.load(model, backend), entry.facts["output"])
+            for backend in backends
+        }
+    except ModelError as error:
+        click.echo(f"{entry.name}: WRONG, {error}")
+        return False
+    right = all(difference <= registry.OUTPUT_TOLERANCE for difference in differences.values())
+    listed = ", ".join(f"{backend} differs by {value:.1e}" for backend, value in differences.items())
+    click.echo(f"{entry.name}: {'ok' if right else 'WRONG'}, checksum ok, output: {listed}")
+    return right

@@ -42,12 +42,15 @@ def import_keras():
     TensorFlow 2.19 and later write some of it before they look at `TF_CPP_MIN_LOG_LEVEL`
     (tensorflow issue 100442), so it is kept from the console at the level of the file descriptor.
     """
+    with quiet_console():
+        importlib.import_module("keras")
+
+
+def quiet_console():
+    """Returns a context in which what C++ code writes to the console is shown with `-v` only."""
     context = click.get_current_context(silent=True)
-    if context is not None and (context.find_root().obj or {}).get("verbose"):
-        importlib.import_module("keras")
-        return
-    with silent_stderr():
-        importlib.import_module("keras")
+    verbose = context is not None and (context.find_root().obj or {}).get("verbose")
+    return contextlib.nullcontext() if verbose else silent_stderr()
 
 
 @contextlib.contextmanager
@@ -63,3 +66,30 @@ def silent_stderr():
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+
+
+backend = click.option(
+    "--backend",
+    type=click.Choice(["auto", "keras", "onnx"]),
+    default="auto",
+    show_default=True,
+    help="What computes the network; auto: ONNX Runtime if it and an exported twin are there.",
+)
+
+
+def load_enhancer(model: str, backend: str = "auto"):
+    """Loads a model for enhancing and imports Keras only if that is needed.
+
+    Args:
+        model: What `load_model` takes.
+        backend: `"auto"`, `"keras"` or `"onnx"`.
+
+    Returns:
+        A `keras_segan.inference.WaveformEnhancer`.
+    """
+    from keras_segan.models import registry
+
+    found = registry.find(model)
+    if registry.runtime(found, backend) == "keras":
+        import_keras()
+    return registry.load(found, backend)

@@ -21,9 +21,15 @@ from keras_segan.cli import options
 @click.option("--out", type=click.Path(), help="Run folder; runs/PAPER-VARIANT-METRIC if left out.")
 @click.option("--seed", type=int, help="Seed of weights and order.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Utterances of one training step, for a GPU; a deviation where the paper has 1.",
+)
 @options.jobs
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting of the variant.")
+@click.option("--plot", is_flag=True, help="Draw spectrograms of some test utterances into the report.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with estimated time and disk space, and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def command(
@@ -37,9 +43,11 @@ def command(
     out,
     seed,
     epochs,
+    batch_size,
     jobs,
     resume,
     changes,
+    plot,
     dry_run,
     quiet,
 ):
@@ -60,7 +68,13 @@ def command(
 
     if every_model and model not in (None, "all"):
         raise click.UsageError("--all trains every model; leave out --model.")
-    given = {"metric": metric, "model": "all" if every_model else model, "seed": seed, "epochs": epochs}
+    given = {
+        "metric": metric,
+        "model": "all" if every_model else model,
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+    }
     named = {key: value for key, value in given.items() if value is not None}
     request = reproduction.Request(
         paper=paper,
@@ -71,6 +85,7 @@ def command(
         jobs=jobs,
         resume=resume,
         quiet=quiet,
+        plot=plot,
     )
     if dry_run:
         click.echo(reproduction.plan(request))

@@ -58,21 +58,22 @@ def make_folder(folder: Path | str) -> Path:
     return folder
 
 
-def write_wav(path: Path, waveform: np.ndarray):
-    """Writes a 16-bit WAV file at 16 kHz, atomically; leaves a file alone that holds the same samples.
+def write_wav(path: Path, waveform: np.ndarray, subtype: str = "PCM_16"):
+    """Writes a WAV file at 16 kHz, atomically; leaves a file alone that holds the same samples.
 
     Args:
         path: The file; its folder is made if need be.
         waveform: Float in [-1, 1], `(samples,)`.
+        subtype: `"PCM_16"`, or `"FLOAT"` for single precision, which may exceed [-1, 1].
 
     Raises:
         AudioError: If the file cannot be written.
         DataError: If its folder cannot be made.
     """
-    samples = pcm16(waveform)
+    samples = pcm16(waveform) if subtype == "PCM_16" else np.asarray(waveform, np.float32)
     if not _holds(path, samples):
         make_folder(path.parent)
-        audio.write(path, samples, audio.SAMPLE_RATE, "PCM_16")
+        audio.write(path, samples, audio.SAMPLE_RATE, subtype)
 
 
 def _holds(path: Path, samples: np.ndarray) -> bool:
@@ -82,7 +83,8 @@ def _holds(path: Path, samples: np.ndarray) -> bool:
         stored, rate = audio.read(path)
     except AudioError:
         return False
-    return rate == audio.SAMPLE_RATE and np.array_equal(stored * 32768, samples)
+    full_scale = 32768 if samples.dtype == np.int16 else 1
+    return rate == audio.SAMPLE_RATE and np.array_equal(stored * full_scale, samples)
 
 
 def pcm16(waveform: np.ndarray) -> np.ndarray:

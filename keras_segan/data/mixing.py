@@ -6,7 +6,7 @@ speech, with plain RMS values, and normalises the mixture to a peak of 1.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,12 @@ from keras_segan.data.folders import (
 )
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pairing import flat_id, unique_ids
-from keras_segan.errors import DataError
+from keras_segan.errors import DataError, KsegError
 
 P56_TIME_CONSTANT = 0.03  # s, of each of the two smoothing stages (P.56, 4.4)
 P56_HANGOVER = 0.2  # s
 P56_MARGIN = 15.9  # dB between the active level and its threshold
+NOISES_IN_MEMORY = 128
 PEAK_LIMIT = 0.99  # of full scale; louder pairs are scaled down, clean and noisy by the same factor
 
 
@@ -153,26 +154,37 @@ class Mixture:
 
 
 class Mixer:
-    """Mixes a folder of speech with a folder of noises, with sednn's rules and random draws.
+    """Mixes speech with noises, with sednn's rules and random draws.
 
     For every SNR and every utterance `magnification` noises are drawn without replacement, and from
     each a place. With the same files, one SNR and seed 0 the draws are those of the original program
     (given its file lists sorted by name). Unlike there, files of other rates are resampled *before* the
-    places are drawn. Noises are kept in memory, speech is not.
+    places are drawn. The last used noises are kept in memory, speech is not.
     """
 
-    def __init__(self, speech_dir: Path | str, noise_dir: Path | str):
-        """Lists the files.
+    def __init__(self, speech: Mapping[str, Path], noises: Mapping[str, Path]):
+        """Takes files by name.
+
+        Args:
+            speech: Clean speech.
+            noises: Noises.
+        """
+        self.speech = dict(speech)
+        self.noises = dict(noises)
+        self._read_noise = functools.lru_cache(NOISES_IN_MEMORY)(read_mono)
+
+    @classmethod
+    def of_folders(cls, speech_dir: Path | str, noise_dir: Path | str) -> "Mixer":
+        """Lists the files of two folders.
 
         Raises:
             DataError: If a folder is missing or holds no audio.
         """
-        self.speech = audio_files(speech_dir)
-        self.noises = audio_files(noise_dir)
-        for folder, files in ((speech_dir, self.speech), (noise_dir, self.noises)):
+        speech, noises = audio_files(speech_dir), audio_files(noise_dir)
+        for folder, files in ((speech_dir, speech), (noise_dir, noises)):
             if not files:
                 raise DataError(f"{folder}: holds no audio files; check the path.")
-        self._read_noise = functools.cache(read_mono)
+        return cls(speech, noises)
 
     def count(self, snrs: Sequence[float], magnification: int | None) -> int:
         """Returns how many mixtures `plan` yields."""
@@ -213,8 +225,8 @@ class Mixer:
         """Makes the audio of one mixture.
 
         Returns:
-            Clean and noisy speech, float64 `(samples,)`, within [-1, 1]: sednn's, but scaled down once
-            more, both alike, where the clean speech alone would exceed 1.
+            Clean and noisy speech, float64 `(samples,)`; the noisy speech has peak 1, the clean speech may
+            exceed it.
 
         Raises:
             AudioError: If a file cannot be read.
@@ -228,8 +240,7 @@ class Mixer:
             raise DataError(
                 f"{mixture.speech} with {mixture.noise} from sample {mixture.onset}: {error}"
             ) from error
-        gain = 1 / max(1.0, np.abs(clean).max())
-        return clean * gain, mixed * gain
+        return clean, mixed
 
 
 def mix_folders(
@@ -262,21 +273,56 @@ def mix_folders(
         AudioError: If a file cannot be read or written.
         DataError: If a folder is missing, empty or cannot be written, or there are too few noises.
     """
-    mixer = Mixer(speech_dir, noise_dir)
+    mixer = Mixer.of_folders(speech_dir, noise_dir)
+    plan = mixer.plan(snrs, magnification, seed)
+    return write_mixtures({split: (mixer, plan)}, out, progress=progress)
+
+
+def write_mixtures(
+    plans: Mapping[str, tuple[Mixer, Iterable[Mixture]]],
+    out: Path | str,
+    corpus: str = "folder",
+    subtype: str = "PCM_16",
+    progress: Callable[[], object] = lambda: None,
+    problem: Callable[[str], object] | None = None,
+) -> Manifest:
+    """Writes mixtures as a corpus.
+
+    Args:
+        plans: By split the mixtures and what makes their audio.
+        out: As for `mix_folders`.
+        corpus: Its name.
+        subtype: `"PCM_16"`; or `"FLOAT"`, which keeps sednn's levels even where clean speech exceeds 1 (in
+            16 bit both files of such a pair are scaled down alike).
+        progress: Called after each mixture.
+        problem: Told what is wrong with a mixture that cannot be made, which is then left out; if `None`, the
+            error is raised.
+
+    Returns:
+        The manifest, which is also `out`/manifest.csv.
+    """
     out = make_folder(out)
     utterances, places = [], []
-    for mixture in mixer.plan(snrs, magnification, seed):
+    for split, mixer, mixture in ((s, mixer, m) for s, (mixer, plan) in plans.items() for m in plan):
+        progress()
         clean, noisy = (out / split / kind / f"{mixture.id}.wav" for kind in ("clean", "noisy"))
-        for path, waveform in zip((clean, noisy), mixer.mix(mixture), strict=True):
-            write_wav(path, waveform)
+        try:
+            pair = mixer.mix(mixture)
+        except KsegError as error:
+            if problem is None:
+                raise
+            problem(f"{error} It is left out.")
+            continue
+        gain = 1 / max(1.0, np.abs(pair[0]).max()) if subtype == "PCM_16" else 1.0
+        for path, waveform in zip((clean, noisy), pair, strict=True):
+            write_wav(path, waveform * gain, subtype)
         utterances.append(
             Utterance(mixture.id, clean, noisy, split, noise=mixture.noise_name, snr=mixture.snr)
         )
         places.append(
             (mixture.id, mixture.speech.name, mixture.noise.name, mixture.onset, f"{mixture.snr:g}")
         )
-        progress()
-    manifest = Manifest(unique_ids(utterances))
+    manifest = Manifest(unique_ids(utterances), corpus)
     write_manifest(manifest, out / MANIFEST_NAME)
     write_rows(out / "mixtures.csv", ("id", "speech", "noise", "onset", "snr"), places)
     return manifest

@@ -1,12 +1,45 @@
 """Reading the pairs of a manifest, each file once as long as memory allows."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_segan import audio
 from keras_segan.data.manifest import Utterance
+
+
+class RecentlyUsed:
+    """Remembers what was used last, within a number of bytes.
+
+    Args:
+        max_bytes: Memory for values; one value is kept even if it is larger.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._values
+
+    def get(self, key: Hashable, make: Callable[[], Any] | None = None):
+        """Returns a value: a remembered one, or what `make` returns, an array or a tuple of arrays."""
+        if key not in self._values and make is not None:
+            self.put(key, make())
+        self._values.move_to_end(key)
+        return self._values[key][0]
+
+    def put(self, key: Hashable, value):
+        """Remembers a value under a new key."""
+        size = sum(array.nbytes for array in (value if isinstance(value, tuple) else (value,)))
+        self._values[key] = value, size
+        self._bytes += size
+        while self._bytes > self.max_bytes and len(self._values) > 1:
+            self._bytes -= self._values.popitem(last=False)[1][1]
 
 
 class UtteranceReader:
@@ -26,10 +59,8 @@ class UtteranceReader:
         max_bytes: int = 2**30,
     ):
         self.sample_rate = sample_rate
-        self.max_bytes = max_bytes
         self._gain = np.float32(32768.0 / int16_divisor)
-        self._waveforms: OrderedDict[Path, np.ndarray] = OrderedDict()
-        self._bytes = 0
+        self._waveforms = RecentlyUsed(max_bytes)
 
     def clean(self, utterance: Utterance) -> np.ndarray:
         """Returns the clean waveform `(samples,)`, never scaled."""
@@ -41,15 +72,8 @@ class UtteranceReader:
 
     def read(self, path: Path) -> np.ndarray:
         """Returns a file's waveform, read-only."""
-        if path in self._waveforms:
-            self._waveforms.move_to_end(path)
-            return self._waveforms[path]
-        waveform = self.read_uncached(path)
+        waveform = self._waveforms.get(path, lambda: self.read_uncached(path))
         waveform.setflags(write=False)
-        self._waveforms[path] = waveform
-        self._bytes += waveform.nbytes
-        while self._bytes > self.max_bytes and len(self._waveforms) > 1:
-            self._bytes -= self._waveforms.popitem(last=False)[1].nbytes
         return waveform
 
     def read_uncached(self, path: Path) -> np.ndarray:

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_segan import tensorflow_backend
+
 TILE = 32
 
 
@@ -16,7 +18,8 @@ class TiledConv2D(keras.layers.Conv2D):
     The image is cut into overlapping tiles of 32 x 32 positions, tiles and kernel are Fourier
     transformed, multiplied and transformed back (overlap-save). The transforms are written as small
     matrix products, so the whole is differentiable and runs on every Keras backend. An 11 x 11 kernel
-    needs about a tenth of the operations of direct convolution.
+    needs about a tenth of the operations of direct convolution. On a GPU and on other backends than
+    TensorFlow the layer convolves directly.
 
     Args:
         *args: Of `keras.layers.Conv2D`; stride and dilation 1, `"valid"` padding, channels last, one group.
@@ -38,7 +41,9 @@ class TiledConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         """Convolves; see `tiled_convolution`."""
-        return tiled_convolution(inputs, kernel)
+        if tensorflow_backend.on_cpu():
+            return tiled_convolution(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
 
 
 def tiled_convolution(image, kernel):

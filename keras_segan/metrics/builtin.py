@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_segan.metrics import hu_loizou, lpc, pesq, snr
+from keras_segan.metrics import hu_loizou, lpc, pesq, siib, snr
 from keras_segan.metrics.csii import LEVELS
 from keras_segan.metrics.framing import trimmed_mean
 from keras_segan.metrics.metric import Metric
@@ -33,6 +33,15 @@ def _ncm(pair: Pair) -> float:
     from keras_segan.metrics import ncm
 
     return ncm.ncm(pair.clean, pair.processed, pair.sample_rate)
+
+
+def _haspi(function: str) -> Callable[[Pair], float]:
+    def of_pair(pair: Pair) -> float:
+        from keras_segan.metrics import haspi
+
+        return getattr(haspi, function)(pair.clean, pair.processed, pair.sample_rate)
+
+    return of_pair
 
 
 def _csig(p: Pair) -> float:
@@ -103,6 +112,16 @@ METRICS = {
             label="NCM",
             reference="Ma, Hu and Loizou, JASA 125(5), 2009: ANSI weights",
             default_scale="unit",
+        ),
+        _builtin(
+            "siib-gauss",
+            lambda p: siib.siib_gauss(p.clean, p.processed, p.sample_rate),
+            lo=0.0,
+            hi=siib.LARGEST,
+            label="SIIB",
+            unit="bit/s",
+            reference="Van Kuyk et al., IEEE/ACM TASLP 26(11), 2018: Gaussian; repeated to 20 s",
+            default_scale="siib-logistic",
         ),
         _builtin("csig", _csig, lo=1.0, hi=5.0, label="CSIG", **_MOS),
         _builtin("cbak", _cbak, lo=1.0, hi=5.0, label="CBAK", **_MOS),
@@ -206,6 +225,32 @@ METRICS = {
             label="SI-SDR",
             unit="dB",
             reference="Le Roux et al., ICASSP 2019",
+        ),
+    )
+}
+
+_KATES = "Kates and Arehart, Speech Communication 131, 2021, by pyclarity"
+# Metrics of packages that need not be installed: `names` lists them where they are.
+OPTIONAL = {
+    metric.name: metric
+    for metric in (
+        _builtin(
+            "haspi",
+            _haspi("index"),
+            lo=0.0,
+            hi=1.0,
+            label="HASPI",
+            reference=f"{_KATES}: normal hearing, 65 dB SPL",
+            default_scale="unit",
+        ),
+        _builtin(
+            "haspi-linear",
+            _haspi("linear"),
+            lo=0.0,
+            hi=11.467,
+            label="HASPI (linear)",
+            reference=f"{_KATES}: equation 1 without the logistic function, as in NELE-GAN",
+            default_scale="haspi-logistic",
         ),
     )
 }

@@ -1,13 +1,14 @@
 """Looking metrics up by name, built in or the user's own, and scoring with several at once."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 
 import numpy as np
 
 from keras_segan.errors import MetricError, unknown
-from keras_segan.metrics.builtin import METRICS
+from keras_segan.metrics.builtin import METRICS, OPTIONAL
 from keras_segan.metrics.metric import Metric
 from keras_segan.metrics.pair import Pair
 from keras_segan.metrics.scale import parse_ends
@@ -18,7 +19,8 @@ ALIASES = {"pesq": "pesq-wb-lqo", "segsnr": "ssnr", "fwsnrseg": "fwsegsnr", "sis
 
 def names() -> tuple[str, ...]:
     """Returns the names of all metrics: built in, then those of installed packages."""
-    return (*METRICS, *sorted(_entry_points()))
+    optional = OPTIONAL if importlib.util.find_spec("clarity") else ()
+    return (*METRICS, *optional, *sorted(_entry_points()))
 
 
 def _entry_points() -> dict:
@@ -42,8 +44,9 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
     if isinstance(name, Metric):
         return name
     name = ALIASES.get(name.lower(), name)
-    if name.lower() in METRICS:
-        return METRICS[name.lower()]
+    for known in (METRICS, OPTIONAL):
+        if name.lower() in known:
+            return known[name.lower()]
     if ":" in name:
         return _user_metric(name, range)
     installed = _entry_points()

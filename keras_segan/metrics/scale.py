@@ -51,6 +51,10 @@ _SCALES = {
         _linear("pesq-linear", -0.5, 4.5, "(p + 0.5) / 5: MetricGAN and MetricGAN+"),
         _linear("mos-linear", 1.0, 5.0, "(x - 1) / 4: CSIG, CBAK and COVL in MetricGAN-OKD"),
         _logistic("pesq-logistic", 1.5, 2.5, "1 / (1 + exp(-1.5 (p - 2.5))): MetricGAN-OKD, after NELE-GAN"),
+        _logistic("siib-logistic", 0.06, 32.0, "1 / (1 + exp(-0.06 (x - 32))): NELE-GAN"),
+        _logistic(
+            "haspi-logistic", 0.95, 2.8, "1 / (1 + exp(-0.95 (x - 2.8))), of the linear HASPI: NELE-GAN"
+        ),
         _logistic("estoi-logistic", 8.0, 0.25, "1 / (1 + exp(-8 (x - 0.25))): MetricGAN-OKD, after NELE-GAN"),
     )
 }

@@ -27,7 +27,7 @@ def stoi(clean: np.ndarray, processed: np.ndarray, sample_rate: int, extended: b
     """
     from pystoi import stoi as pystoi
 
-    with warnings.catch_warnings(), _fixed_random_numbers():
+    with warnings.catch_warnings(), fixed_random_numbers():
         # pystoi returns 1e-5 with this warning: a number that no signal earned.
         warnings.filterwarnings("error", "Not enough STFT frames")
         try:
@@ -39,8 +39,8 @@ def stoi(clean: np.ndarray, processed: np.ndarray, sample_rate: int, extended: b
 
 
 @contextmanager
-def _fixed_random_numbers():
-    """Makes ESTOI repeatable: pystoi adds noise of 1e-16 from NumPy's global generator."""
+def fixed_random_numbers():
+    """Makes a package repeatable that draws noise from NumPy's global generator, as pystoi does for ESTOI."""
     state = np.random.get_state()
     np.random.seed(0)
     try:

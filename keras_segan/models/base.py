@@ -1,141 +1,31 @@
 """What a trained model is to its user: a network together with the front end it was trained on."""
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
-from keras_segan import dsp, tensorflow_backend
-from keras_segan.audio import SAMPLE_RATE
+from keras_segan import tensorflow_backend
+from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd
+from keras_segan.inference import WaveformEnhancer
 
+__all__ = ["Enhancer", "SpectralMaskFrontEnd"]
 
-@dataclass(frozen=True)
-class Analysis:
-    """What the synthesis needs of the noisy signal besides the network's output.
+# The front ends know nothing of Keras, so that an exported network can be used without it.
+for _front_end in FRONT_ENDS.values():
+    keras.saving.register_keras_serializable("keras_segan")(_front_end)
 
-    Attributes:
-        magnitude: Compressed magnitude `(frames, bins)`, not normalised.
-        phase: exp(j phase) of the noisy spectrum `(frames, bins)`.
-        length: Samples of the waveform.
-    """
-
-    magnitude: np.ndarray
-    phase: np.ndarray
-    length: int
+BATCH = 8  # utterances that a recurrent network sees at once
 
 
 @keras.saving.register_keras_serializable("keras_segan")
-class SpectralMaskFrontEnd:
-    """Short-time spectra in, a mask on them out, noisy phase kept (MetricGAN's signal processing).
-
-    Args:
-        compression: `"none"` (MetricGAN.py, Table 1) or `"log1p"` (the VoiceBank script, Table 2). The
-            mask multiplies the compressed magnitude, so with `"log1p"` it acts as a power law.
-        normalisation: `"utterance"` (each bin over time) or `"none"` for the network's input.
-        mask_floor: Smallest value of the mask.
-        n_fft: Frame length in samples.
-        hop: Distance of frames in samples.
-        window: See `dsp.window`.
-        padding: See `dsp.stft`.
-        tail: Zeros appended to the waveform, in samples.
-        sample_rate: In Hz.
-
-    Reference:
-        MetricGAN.py, `Sp_and_phase` and `SP_to_wav`.
-    """
-
-    def __init__(
-        self,
-        compression: str = "none",
-        normalisation: str = "utterance",
-        mask_floor: float = 0.05,
-        n_fft: int = 512,
-        hop: int = 256,
-        window: str = "hamming-symmetric",
-        padding: str = "reflect",
-        tail: int = 256,
-        sample_rate: int = SAMPLE_RATE,
-    ):
-        if compression not in ("none", "log1p"):
-            raise ValueError(f"compression must be none or log1p, not '{compression}'")
-        if normalisation not in ("none", "utterance"):
-            raise ValueError(f"normalisation must be none or utterance, not '{normalisation}'")
-        self.compression = compression
-        self.normalisation = normalisation
-        self.mask_floor = mask_floor
-        self.n_fft = n_fft
-        self.hop = hop
-        self.window = window
-        self.padding = padding
-        self.tail = tail
-        self.sample_rate = sample_rate
-
-    @property
-    def minimum_samples(self) -> int:
-        """Samples below which reflection has nothing to reflect."""
-        return self.n_fft // 2 + 1
-
-    def _spectrum(self, waveform):
-        return dsp.stft(waveform, self.n_fft, self.hop, self.window, self.padding, self.tail)
-
-    def _compress(self, magnitude):
-        return np.log1p(magnitude) if self.compression == "log1p" else magnitude
-
-    def magnitude(self, waveform: np.ndarray) -> np.ndarray:
-        """Returns the compressed magnitude, float32 `(frames, bins)`, of a waveform `(samples,)`."""
-        return self._compress(np.abs(self._spectrum(waveform)))
-
-    def analyse(self, waveform: np.ndarray) -> tuple[np.ndarray, Analysis]:
-        """Computes the network's input.
-
-        Args:
-            waveform: `(samples,)` at `sample_rate`.
-
-        Returns:
-            The features, float32 `(frames, bins)`, and what `synthesise` needs.
-        """
-        spectrum = self._spectrum(waveform)
-        magnitude = self._compress(np.abs(spectrum))
-        analysis = Analysis(magnitude, np.exp(1j * np.angle(spectrum)), len(waveform))
-        features = dsp.normalise_over_time(magnitude) if self.normalisation == "utterance" else magnitude
-        return features, analysis
-
-    def synthesise(self, mask: np.ndarray, analysis: Analysis) -> np.ndarray:
-        """Applies a mask and returns to the time domain.
-
-        Args:
-            mask: The network's output `(frames, bins)`; floored here.
-            analysis: From `analyse`.
-
-        Returns:
-            float32 `(samples,)`, as long as the waveform was.
-        """
-        magnitude = np.maximum(mask, np.float32(self.mask_floor)) * analysis.magnitude
-        if self.compression == "log1p":
-            magnitude = np.expm1(magnitude)
-        return dsp.istft(magnitude * analysis.phase, analysis.length, self.n_fft, self.hop, self.window)
-
-    def get_config(self) -> dict:
-        """Configuration for serialisation."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_config(cls, config: dict) -> "SpectralMaskFrontEnd":
-        """The front end from its configuration."""
-        return cls(**config)
-
-
-@keras.saving.register_keras_serializable("keras_segan")
-class Enhancer(keras.Model):
+class Enhancer(WaveformEnhancer, keras.Model):
     """A trained network with its front end: noisy waveform in, enhanced waveform out.
 
     Saved as `.keras` it holds everything that enhancement needs, and nothing of the training.
 
     Args:
         network: A Keras model from the front end's features to what its synthesis takes.
-        front_end: A registered object with `analyse`, `synthesise`, `sample_rate`, `minimum_samples`
-            and `get_config`, such as `SpectralMaskFrontEnd`.
+        front_end: A registered object such as `SpectralMaskFrontEnd`; see `keras_segan.front_ends`.
         information: Plain facts to keep with the model: recipe, variant, metric, seed...
         **kwargs: Of `keras.Model`.
     """
@@ -145,12 +35,17 @@ class Enhancer(keras.Model):
         self.network = network
         self.front_end = front_end
         self.information = dict(information or {})
-        self._infer = None
+        self._infer = self._infer_masked = None
         self.built = True
 
     def call(self, inputs, training=None):
         """Runs the network on features `(batch, ...)`."""
         return self.network(inputs, training=training)
+
+    @property
+    def input_rank(self) -> int:
+        """Number of axes of the network's input, the batch's included."""
+        return len(self.network.input_shape)
 
     def infer(self, features: np.ndarray) -> np.ndarray:
         """Runs the network in inference mode, compiled once for all lengths.
@@ -166,20 +61,44 @@ class Enhancer(keras.Model):
             self._infer = tensorflow_backend.compiled(lambda x: self.network(x, training=False), shape)
         return keras.ops.convert_to_numpy(self._infer(np.asarray(features, np.float32)))
 
-    def enhance(self, waveform: np.ndarray) -> np.ndarray:
-        """Enhances one utterance as a whole.
+    def infer_many(self, features: list[np.ndarray]) -> list[np.ndarray]:
+        """Runs the network on utterances of different lengths, similar ones as a batch.
+
+        Padding is masked, so the numbers are those of `infer` to rounding; a network that takes no mask gets
+        utterances of one length only as a batch.
 
         Args:
-            waveform: Mono `(samples,)` at the front end's sample rate.
+            features: For each utterance `(frames, ...)`.
 
         Returns:
-            float32 `(samples,)`.
+            The network's output for each, `(frames, ...)`.
         """
-        features, analysis = self.front_end.analyse(waveform)
-        # A network of single frames takes an utterance's frames as its batch.
-        frame_wise = features.ndim == len(self.network.input_shape)
-        output = self.infer(features) if frame_wise else self.infer(features[None])[0]
-        return self.front_end.synthesise(output, analysis)
+        similar = self.network.supports_masking and features[0].ndim < self.input_rank
+        if not similar or len({len(each) for each in features}) == 1:
+            return super()._outputs(features)
+        outputs: dict[int, np.ndarray] = {}
+        order = sorted(range(len(features)), key=lambda index: len(features[index]))
+        for start in range(0, len(order), BATCH):
+            group = order[start : start + BATCH]
+            # Always as many rows, for few compilations.
+            padded = np.zeros((BATCH, len(features[group[-1]]), *features[0].shape[1:]), np.float32)
+            mask = np.zeros(padded.shape[:2], np.float32)
+            for row, index in enumerate(group):
+                padded[row, : len(features[index])] = features[index]
+                mask[row, : len(features[index])] = 1
+            results = self._infer_padded(padded, mask)
+            outputs |= {index: results[row, : len(features[index])] for row, index in enumerate(group)}
+        return [outputs[index] for index in range(len(features))]
+
+    _outputs = infer_many
+
+    def _infer_padded(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        if self._infer_masked is None:
+            shape = (None, *self.network.input_shape[1:])
+            self._infer_masked = tensorflow_backend.compiled(
+                lambda x, mask: self.network(x, training=False, mask=mask > 0), shape, shape[:2]
+            )
+        return keras.ops.convert_to_numpy(self._infer_masked(features, mask))
 
     def get_config(self) -> dict:
         """Configuration for serialisation."""

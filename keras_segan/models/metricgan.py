@@ -16,20 +16,22 @@ SMALLEST_TILED_KERNEL = 7  # below, direct convolution is faster
 
 def generator(
     bins: int = 257,
-    units: int = 200,
+    units: int | tuple[int, int] = 200,
     hidden: int = 300,
     dropout: float = 0.05,
     recurrent_activation=keras2_hard_sigmoid,
+    recurrence: str = "auto",
     name: str = "metricgan_generator",
 ) -> keras.Model:
     """The BLSTM that estimates a mask.
 
     Args:
         bins: Frequency bins of input and output.
-        units: LSTM units of each direction.
+        units: LSTM units of each direction, in both layers or in each.
         hidden: Units of the hidden dense layer.
         dropout: Share of the hidden units dropped in training.
         recurrent_activation: The LSTM gates' activation; the original's is Keras 2's hard sigmoid.
+        recurrence: See `layers.LSTM`.
         name: Name of the model.
 
     Returns:
@@ -40,13 +42,16 @@ def generator(
         MetricGAN.py, `de_model`.
     """
     inputs = layers.Input((None, bins), name="normalised_magnitude")
-    x = bidirectional_lstm(units, recurrent_activation, name="blstm_1")(inputs)
-    x = bidirectional_lstm(units, recurrent_activation, name="blstm_2")(x)
+    first, second = (units, units) if isinstance(units, int) else units
+    x = bidirectional_lstm(first, recurrent_activation, "blstm_1", recurrence)(inputs)
+    x = bidirectional_lstm(second, recurrent_activation, "blstm_2", recurrence)(x)
     x = layers.Dense(hidden, name="dense_1")(x)
     x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name="leaky_relu")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     mask = layers.Dense(bins, activation="sigmoid", name="mask")(x)
-    return keras.Model(inputs, mask, name=name)
+    model = keras.Model(inputs, mask, name=name)
+    model.supports_masking = True  # a frame in, a frame out
+    return model
 
 
 def discriminator(
@@ -76,11 +81,29 @@ def discriminator(
     Reference:
         MetricGAN.py, `Discriminator`.
     """
+    inputs = layers.Input((bins, None, 2), name="degraded_and_clean")
+    x = layers.BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-3, name="batch_norm")(inputs)
+    score = scores_of_images(x, convolutions, dense, 1, spectral_norm, convolution_method)
+    return keras.Model(inputs, score, name=name)
+
+
+def scores_of_images(x, convolutions, dense, scores: int, spectral_norm: str, convolution_method: str):
+    """What the discriminators of the MetricGAN family share: convolutions, average, dense layers.
+
+    Args:
+        x: Images `(batch, rows, columns, channels)`.
+        convolutions: Filters and kernel size of each convolution.
+        dense: Units of the hidden dense layers.
+        scores: Number of outputs.
+        spectral_norm: Mode of `layers.SpectralNormalization`, which is on every layer.
+        convolution_method: See `discriminator`.
+
+    Returns:
+        `(batch, scores)`.
+    """
     if convolution_method not in CONVOLUTION_METHODS:
         known = ", ".join(CONVOLUTION_METHODS)
         raise ValueError(f"convolution_method must be one of {known}, not '{convolution_method}'")
-    inputs = layers.Input((bins, None, 2), name="degraded_and_clean")
-    x = layers.BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-3, name="batch_norm")(inputs)
     for number, (filters, size) in enumerate(convolutions, start=1):
         tiled = convolution_method == "tiled" and size >= SMALLEST_TILED_KERNEL
         layer_class = TiledConv2D if tiled else layers.Conv2D
@@ -92,8 +115,7 @@ def discriminator(
         layer = layers.Dense(units, name=f"dense_{number}")
         x = SpectralNormalization(layer, spectral_norm, name=f"sn_dense_{number}")(x)
         x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"dense_{number}_leaky_relu")(x)
-    score = SpectralNormalization(layers.Dense(1, name="score"), spectral_norm, name="sn_score")(x)
-    return keras.Model(inputs, score, name=name)
+    return SpectralNormalization(layers.Dense(scores, name="score"), spectral_norm, name="sn_score")(x)
 
 
 def image(magnitude, layout: str = "legacy"):
@@ -129,3 +151,89 @@ def pair(degraded, clean, layout: str = "legacy"):
         `(batch, bins, frames, 2)`.
     """
     return ops.concatenate([image(degraded, layout), image(clean, layout)], axis=-1)
+
+
+def true_frames(frames, length):
+    """Says which frames of padded utterances are their own.
+
+    Args:
+        frames: Number of frames of each, integers `(batch,)`.
+        length: Number of frames with the padding.
+
+    Returns:
+        Boolean `(batch, length)`.
+    """
+    return ops.arange(length) < ops.cast(frames, "int32")[:, None]
+
+
+def padded_pair(degraded, clean, frames, layout: str = "legacy"):
+    """The discriminator's input for utterances of different lengths: each one's image as alone, then zeros.
+
+    Args:
+        degraded: Magnitude `(batch, frames, bins)`, padded at the end.
+        clean: Magnitude `(batch, frames, bins)`, padded at the end.
+        frames: Number of true frames of each, `(batch,)`.
+        layout: See `image`.
+
+    Returns:
+        `(batch, bins, frames, 2)`.
+    """
+    batch, length, bins = ops.shape(degraded)
+    columns = ops.cast(true_frames(frames, length), degraded.dtype)[:, None, :, None]
+    if layout == "transpose":
+        return pair(degraded, clean, layout) * columns
+    # Pixel (f, t) of an utterance of T frames is the (fT + t)-th value of its magnitude.
+    row, column = ops.arange(bins)[None, :, None], ops.arange(length)[None, None]
+    position = row * ops.cast(frames, "int32")[:, None, None] + column
+    position = ops.minimum(ops.reshape(position, (batch, -1)), length * bins - 1)
+    images = [
+        ops.reshape(
+            ops.take_along_axis(ops.reshape(magnitude, (batch, -1)), position, axis=1), (batch, bins, length)
+        )
+        for magnitude in (degraded, clean)
+    ]
+    return ops.stack(images, axis=-1) * columns
+
+
+def padded_scores(discriminator: keras.Model, images, frames):
+    """Scores utterances of different lengths at once, each as it is scored alone.
+
+    Batch statistics are each utterance's own, the average is over its own positions. The moving averages of
+    the batch normalisation, which nothing uses, stay where they are, and u of the spectral norm
+    moves once.
+
+    Args:
+        discriminator: See `discriminator`.
+        images: From `padded_pair`.
+        frames: Number of true frames of each, `(batch,)`.
+
+    Returns:
+        `(batch, 1)`.
+    """
+    _, norm, *others = discriminator.layers
+    frames = ops.cast(frames, "int32")
+    lost = 0  # columns that the convolutions took
+
+    def own(x):
+        return ops.cast(true_frames(frames - lost, ops.shape(x)[2]), x.dtype)
+
+    x = _normalised_by_utterance(norm, images, own(images))
+    for layer in others:
+        if isinstance(layer, layers.GlobalAveragePooling2D):
+            lost = ops.shape(images)[2] - ops.shape(x)[2]
+            x = _average_of_own(x, own(x))
+        else:
+            x = layer(x, training=True)
+    return x
+
+
+def _normalised_by_utterance(norm: layers.BatchNormalization, x, mask):
+    mean = _average_of_own(x, mask)[:, None, None]
+    variance = _average_of_own(ops.square(x - mean), mask)[:, None, None]
+    return (x - mean) * ops.rsqrt(variance + norm.epsilon) * norm.gamma + norm.beta
+
+
+def _average_of_own(x, mask):
+    """Averages `(batch, rows, columns, channels)` over all rows and the columns where mask is one."""
+    summed = ops.sum(ops.mean(x, axis=1) * mask[:, :, None], axis=1)
+    return summed / ops.sum(mask, axis=1)[:, None]

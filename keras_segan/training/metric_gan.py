@@ -1,10 +1,12 @@
 """Training of a generator through a discriminator that learns a metric (MetricGAN's loop)."""
 
 import contextlib
+import itertools
 import random
 import re
 import resource
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -12,7 +14,9 @@ import numpy as np
 from keras import ops
 
 from keras_segan import audio, dsp, metrics, tensorflow_backend
+from keras_segan.data.pipeline import RecentlyUsed
 from keras_segan.errors import MetricError
+from keras_segan.front_ends.spectral_mask import Analysis
 from keras_segan.metrics.pool import ScoreItem
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer
@@ -21,7 +25,12 @@ from keras_segan.training.run import assign_from_arrays, variables_to_arrays
 
 # Cost of a generator step and of enhancing and scoring one utterance, in discriminator steps.
 GENERATOR_COST = 1.6
-ENHANCING_COST = 0.13
+ENHANCING_COST = 0.04
+
+FEATURE_BYTES = 2**28  # of spectra that are used again in the same epoch
+REPLAY_BYTES = 2**28  # of 16-bit waveforms; older ones are read back from the run folder
+EVALUATION_BLOCK = 64  # utterances that are enhanced at once
+WAITING_BLOCKS = 16  # at most so many wait for their scores, which bounds the memory
 
 
 class MetricGANSteps:
@@ -65,69 +74,106 @@ class MetricGANSteps:
         discriminator_optimizer.build(discriminator.trainable_variables)
         bins = generator.input_shape[-1]
         spectrum = (None, None, bins)
-        self._generator_step = tensorflow_backend.compiled(self._step_generator, spectrum, spectrum, spectrum)
-        self._discriminator_step = tensorflow_backend.compiled(
-            self._step_discriminator, spectrum, spectrum, (None,)
+        compiled, frames = tensorflow_backend.compiled, (None,)
+        self._generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum)
+        self._discriminator_step = compiled(self._step_discriminator, spectrum, spectrum, (None,))
+        self._padded_generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum, frames)
+        self._padded_discriminator_step = compiled(
+            self._step_discriminator, spectrum, spectrum, (None,), frames
         )
 
-    def generator_loss(self, normalised, noisy, clean):
+    def generator_loss(self, normalised, noisy, clean, frames=None):
         """Squared distance of the predicted score from the target.
 
         Args:
             normalised: The generator's input `(batch, frames, bins)`.
             noisy: Noisy magnitude `(batch, frames, bins)`, not normalised.
             clean: Clean magnitude `(batch, frames, bins)`.
+            frames: `(batch,)`, each utterance's own number of frames, if they are padded to one.
 
         Returns:
             A scalar.
         """
-        mask = ops.maximum(self.generator(normalised, training=True), self.mask_floor)
-        score = self.discriminator(metricgan.pair(mask * noisy, clean, self.layout), training=True)
-        return ops.mean(ops.square(score - self.target_score))
+        own = None if frames is None else metricgan.true_frames(frames, ops.shape(normalised)[1])
+        mask = ops.maximum(self.generator(normalised, training=True, mask=own), self.mask_floor)
+        return ops.mean(ops.square(self._score(mask * noisy, clean, frames) - self.target_score))
 
-    def discriminator_loss(self, degraded, clean, true_score):
+    def discriminator_loss(self, degraded, clean, true_score, frames=None):
         """Squared distance of the predicted score from the true one.
 
         Args:
             degraded: Magnitude `(batch, frames, bins)`.
             clean: Magnitude `(batch, frames, bins)`.
             true_score: `(batch,)`, on the scale [0, 1].
+            frames: See `generator_loss`.
 
         Returns:
             The loss and the mean of |D - true score|, scalars.
         """
-        score = self.discriminator(metricgan.pair(degraded, clean, self.layout), training=True)
-        error = score[:, 0] - true_score
+        error = self._score(degraded, clean, frames)[:, 0] - true_score
         return ops.mean(ops.square(error)), ops.mean(ops.abs(error))
 
-    def generator_step(self, normalised, noisy, clean) -> float:
-        """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
-        return float(self._generator_step(_float32(normalised), _float32(noisy), _float32(clean)))
+    def _score(self, degraded, clean, frames):
+        if frames is None:
+            return self.discriminator(metricgan.pair(degraded, clean, self.layout), training=True)
+        images = metricgan.padded_pair(degraded, clean, frames, self.layout)
+        return metricgan.padded_scores(self.discriminator, images, frames)
 
-    def discriminator_step(self, degraded, clean, true_score) -> tuple[float, float]:
+    def generator_step(self, normalised, noisy, clean, frames=None) -> float:
+        """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
+        step = self._generator_step if frames is None else self._padded_generator_step
+        return float(step(*_float32(normalised, noisy, clean, frames)))
+
+    def discriminator_step(self, degraded, clean, true_score, frames=None) -> tuple[float, float]:
         """Updates the discriminator once; arguments as `discriminator_loss`. Returns its values before."""
-        loss, error = self._discriminator_step(_float32(degraded), _float32(clean), _float32(true_score))
+        step = self._discriminator_step if frames is None else self._padded_discriminator_step
+        loss, error = step(*_float32(degraded, clean, true_score, frames))
         return float(loss), float(error)
 
-    def _step_generator(self, normalised, noisy, clean):
+    def _step_generator(self, *batch):
         variables = self.generator.trainable_variables
         loss, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.generator_loss(normalised, noisy, clean), variables
+            lambda: self.generator_loss(*batch), variables
         )
         self.generator_optimizer.apply(gradients, variables)
         return loss
 
-    def _step_discriminator(self, degraded, clean, true_score):
+    def _step_discriminator(self, *batch):
         variables = self.discriminator.trainable_variables
         result, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.discriminator_loss(degraded, clean, true_score), variables
+            lambda: self.discriminator_loss(*batch), variables
         )
         self.discriminator_optimizer.apply(gradients, variables)
         return result
 
 
-def _float32(values):
-    return ops.convert_to_tensor(np.asarray(values, np.float32))
+def _float32(*batch) -> list:
+    """Converts what a step takes; `None` is left out."""
+    return [ops.convert_to_tensor(np.asarray(values, np.float32)) for values in batch if values is not None]
+
+
+def stacked(rows: list[tuple[np.ndarray, ...]]) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Makes one batch of utterances.
+
+    Args:
+        rows: For each utterance its spectra `(frames, bins)`, all of one length.
+
+    Returns:
+        The spectra `(batch, frames, bins)`, padded with zeros at the end, and each utterance's own number of
+        frames; `None` for a batch of one, which needs no padding.
+    """
+    frames = np.array([len(row[0]) for row in rows])
+    columns = [
+        np.stack([np.pad(spectrum, ((0, frames.max() - len(spectrum)), (0, 0))) for spectrum in column])
+        for column in zip(*rows, strict=True)
+    ]
+    return columns, frames if len(rows) > 1 else None
+
+
+def batched(items: Iterable, size: int) -> Iterator[tuple]:
+    """Yields tuples of `size` items, the last one of what is left."""
+    iterator = iter(items)
+    return iter(lambda: tuple(itertools.islice(iterator, size)), ())
 
 
 @dataclass(frozen=True)
@@ -157,6 +203,7 @@ class Schedule:
         history_divisor: One in so many earlier samples is trained on again.
         prefetch: See `replay.SampleStream.take`.
         validation_limit: Validate on at most so many utterances.
+        batch_size: Utterances of one training step; their losses are averaged.
         seed: Of the order of the samples.
     """
 
@@ -167,10 +214,11 @@ class Schedule:
     history_divisor: int = 10
     prefetch: int = 1
     validation_limit: int = 1000
+    batch_size: int = 1
     seed: int = 999
 
-    def discriminator_steps(self, epoch: int, utterances: int) -> int:
-        """Steps of the three passes of an epoch: current, current and past, current."""
+    def discriminator_samples(self, epoch: int, utterances: int) -> int:
+        """Samples of the three passes of an epoch: current, current and past, current."""
         current = 2 * min(self.utterances_per_epoch, utterances)
         return 3 * current + (epoch - 1) * current // self.history_divisor
 
@@ -200,13 +248,15 @@ class Scorer:
         ]
         return self.pool.submit(items)
 
-    def gather(self, handle):
+    def gather(self, *handles) -> list:
         """Waits for scores; returns `ScoreResult`s in the order of the items."""
-        return self.pool.gather(handle)
+        return [result for handle in handles for result in self.pool.gather(handle)]
 
 
 class MetricGANTrainer:
     """MetricGAN's loop: generator, evaluate, enhance, score, discriminator three times.
+
+    Evaluation needs the generator alone, so its utterances are scored while the discriminator is trained.
 
     Args:
         steps: The players.
@@ -238,7 +288,8 @@ class MetricGANTrainer:
         self.replay = ReplayBuffer(self.rng, schedule.history_divisor)
         self.best: dict[str, tuple[int, float, list[np.ndarray]]] = {}
         self.seconds: dict[str, float] = {}
-        self._features: dict[tuple[str, int], np.ndarray] = {}
+        self._features = RecentlyUsed(FEATURE_BYTES)
+        self._enhanced = RecentlyUsed(REPLAY_BYTES)
 
     def fit(self):
         """Trains from the last checkpoint, or from the beginning, to the last epoch."""
@@ -275,21 +326,23 @@ class MetricGANTrainer:
         evaluated = sum(len(self._list(name)) for name in self.evaluated)
         trained = sampled if epoch >= self.schedule.first_generator_epoch else 0
         enhanced = ENHANCING_COST * (evaluated + sampled)
-        return self.schedule.discriminator_steps(epoch, utterances) + GENERATOR_COST * trained + enhanced
+        return self.schedule.discriminator_samples(epoch, utterances) + GENERATOR_COST * trained + enhanced
 
     def _epoch(self, epoch: int):
         self.seconds = {}
-        self._features = {}
         python2_shuffle(self.order, self.rng)
         sampled = self.order[: self.schedule.utterances_per_epoch]
         row = {"epoch": epoch}
         if epoch >= self.schedule.first_generator_epoch:
             row["g_loss"] = self._train_generator(epoch, list(sampled))
-        for name in self.evaluated:
-            row.update(self._evaluate(epoch, name))
-        current = self._make_samples(epoch, sampled)
+        training = self._start_enhanced(epoch, sampled)
+        evaluations = {name: self._start_evaluation(epoch, name) for name in self.evaluated}
+        current = self._make_samples(epoch, sampled, training)
+        trained = self._train_discriminator(epoch, current)
+        for name, handles in evaluations.items():
+            row.update(self._end_evaluation(epoch, name, handles))
         row["samples_scored"] = len(current) - len(sampled)
-        row.update(self._train_discriminator(epoch, current))
+        row.update(trained)
         row.update({f"s_{phase}": round(seconds, 2) for phase, seconds in self.seconds.items()})
         row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         self.run.log_epoch(row)
@@ -298,14 +351,14 @@ class MetricGANTrainer:
 
     def _train_generator(self, epoch: int, sampled: list[int]) -> float:
         stream = SampleStream(sampled, self.rng)
-        losses = []
-        for number, index in enumerate(stream.take(len(sampled), self.schedule.prefetch), start=1):
+        drawn = stream.take(len(sampled), self.schedule.prefetch)
+        losses, number = [], 0
+        for batch in batched(drawn, self.schedule.batch_size):
             with self._timed("g"):
-                normalised, noisy = self._noisy_features(index)
-                losses.append(
-                    self.steps.generator_step(normalised[None], noisy[None], self._clean(index)[None])
-                )
-            self.run.advance(GENERATOR_COST, self._where(epoch, "G", number, len(sampled)))
+                spectra, frames = stacked([(*self._noisy(index)[:2], self._clean(index)) for index in batch])
+                losses += len(batch) * [self.steps.generator_step(*spectra, frames)]
+            number += len(batch)
+            self.run.advance(GENERATOR_COST * len(batch), self._where(epoch, "G", number, len(sampled)))
         return float(np.mean(losses))
 
     def _list(self, name: str) -> list:
@@ -314,18 +367,31 @@ class MetricGANTrainer:
             return [utterances[i] for i in self.validation_order[: self.schedule.validation_limit]]
         return list(utterances)
 
-    def _evaluate(self, epoch: int, name: str) -> dict[str, float]:
-        utterances = self._list(name)
-        if not utterances:
-            return {}
-        with self._timed("enhance_" + name):
-            pairs = []
-            for number, utterance in enumerate(utterances, start=1):
-                enhanced = evaluation_waveform(self.enhancer, self.reader.noisy(utterance))
-                pairs.append((utterance.id, self.reader.clean(utterance), enhanced))
-                self.run.advance(ENHANCING_COST, self._where(epoch, name, number, len(utterances)))
+    def _start_evaluation(self, epoch: int, name: str) -> list:
+        """Enhances validation or test utterances and starts scoring them."""
+        utterances, handles = self._list(name), []
+        for block in batched(enumerate(utterances, start=1), EVALUATION_BLOCK):
+            with self._timed("enhance_" + name):
+                noisy = [self.reader.noisy(utterance) for _, utterance in block]
+                pairs = [
+                    (utterance.id, self.reader.clean(utterance), enhanced)
+                    for (_, utterance), enhanced in zip(
+                        block, evaluation_waveforms(self.enhancer, noisy), strict=True
+                    )
+                ]
+            with self._timed("score_" + name):
+                self.scorer.gather(*handles[:-WAITING_BLOCKS][-1:])
+            handles.append(self.scorer.submit(self.scorer.shown, pairs))
+            where = self._where(epoch, name, block[-1][0], len(utterances))
+            self.run.advance(ENHANCING_COST * len(block), where)
+        return handles
+
+    def _end_evaluation(self, epoch: int, name: str, handles: list) -> dict[str, float]:
+        """Waits for the scores and returns their means."""
         with self._timed("score_" + name):
-            results = self.scorer.gather(self.scorer.submit(self.scorer.shown, pairs))
+            results = self.scorer.gather(*handles)
+        if not results:
+            return {}
         scores = [result.scores for result in results if result.failure is None]
         self._note_failures(results)
         if not scores:
@@ -340,19 +406,28 @@ class MetricGANTrainer:
             return
         self.best[name] = (epoch, score, self.steps.generator.get_weights())
 
-    def _make_samples(self, epoch: int, sampled: list[int]) -> list[Sample]:
-        """Enhances the epoch's utterances, scores them and adds the clean ones."""
+    def _start_enhanced(self, epoch: int, sampled: list[int]):
+        """Enhances the epoch's utterances and starts scoring them."""
         pairs = []
-        for number, index in enumerate(sampled, start=1):
-            with self._timed("enhance_train"):
+        with self._timed("enhance_train"):
+            masks = self.enhancer.infer_many([self._noisy(index)[0] for index in sampled])
+            for index, mask in zip(sampled, masks, strict=True):
                 utterance = self.train[index]
-                enhanced = self.enhancer.enhance(self.reader.noisy(utterance)) / np.float32(utterance.scale)
-                samples = audio.to_int16(enhanced)
+                _, magnitude, phase = self._noisy(index)
+                analysis = Analysis(magnitude, phase, len(self.reader.noisy(utterance)))
+                enhanced = self.enhancer.front_end.synthesise(mask, analysis)
+                samples = audio.to_int16(enhanced / np.float32(utterance.scale))
+                self._enhanced.put((index, epoch), samples)
                 audio.write(self._replay_path(index, epoch), samples, self.scorer.sample_rate)
                 pairs.append((utterance.id, self.reader.clean(utterance), self.reader.from_int16(samples)))
-            self.run.advance(ENHANCING_COST, self._where(epoch, "enhance", number, len(sampled)))
+        where = self._where(epoch, "enhance", len(sampled), len(sampled))
+        self.run.advance(ENHANCING_COST * len(sampled), where)
+        return self.scorer.submit((self.scorer.target,), pairs)
+
+    def _make_samples(self, epoch: int, sampled: list[int], handle) -> list[Sample]:
+        """Waits for the scores of the epoch's enhanced utterances and adds the clean ones."""
         with self._timed("score_train"):
-            results = self.scorer.gather(self.scorer.submit((self.scorer.target,), pairs))
+            results = self.scorer.gather(handle)
         self._note_failures(results)
         enhanced = [
             Sample(index, epoch, self.scorer.to_unit(result.scores[self.scorer.target]))
@@ -377,42 +452,52 @@ class MetricGANTrainer:
         return row
 
     def _discriminator_pass(
-        self, epoch: int, number: int, stream: SampleStream, steps: int
+        self, epoch: int, number: int, stream: SampleStream, samples: int
     ) -> dict[str, float]:
+        drawn = stream.take(samples, self.schedule.prefetch)
         values = []
-        for step, sample in enumerate(stream.take(steps, self.schedule.prefetch), start=1):
+        for batch in batched(drawn, self.schedule.batch_size):
             with self._timed("d"):
-                degraded = self._degraded(sample, epoch)
-                clean = self._clean(sample.utterance)
-                score = np.array([sample.score], np.float32)
-                values.append(self.steps.discriminator_step(degraded[None], clean[None], score))
-            self.run.advance(1.0, self._where(epoch, f"D pass {number}", step, steps))
+                spectra, frames = stacked([(self._degraded(s), self._clean(s.utterance)) for s in batch])
+                scores = np.array([sample.score for sample in batch], np.float32)
+                values += len(batch) * [self.steps.discriminator_step(*spectra, scores, frames)]
+            self.run.advance(len(batch), self._where(epoch, f"D pass {number}", len(values), samples))
         loss, error = np.mean(values, axis=0)
+        steps = -(-samples // self.schedule.batch_size)
         return {f"d{number}_loss": float(loss), f"d{number}_error": float(error), f"d{number}_steps": steps}
 
-    def _noisy_features(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        features, analysis = self.enhancer.front_end.analyse(self.reader.noisy(self.train[index]))
-        return features, analysis.magnitude
+    def _noisy(self, index: int) -> tuple[np.ndarray, ...]:
+        """Returns the generator's input, the noisy magnitude and phase of a training utterance."""
+
+        def analyse():
+            features, analysis = self.enhancer.front_end.analyse(self.reader.noisy(self.train[index]))
+            return features, analysis.magnitude, analysis.phase
+
+        return self._features.get(("noisy", index), analyse)
 
     def _clean(self, index: int) -> np.ndarray:
-        return self._cached(("clean", index), lambda: self.reader.clean(self.train[index]))
+        return self._features.get(
+            ("clean", index), lambda: self._magnitude(self.reader.clean(self.train[index]))
+        )
 
-    def _degraded(self, sample: Sample, epoch: int) -> np.ndarray:
+    def _degraded(self, sample: Sample) -> np.ndarray:
         if sample.epoch == 0:
             return self._clean(sample.utterance)
+        return self._features.get(
+            ("enhanced", sample.utterance, sample.epoch), lambda: self._magnitude(self._replayed(sample))
+        )
 
-        def waveform():
-            stored = self.reader.read_uncached(self._replay_path(sample.utterance, sample.epoch))
-            return stored * np.float32(self.train[sample.utterance].scale)
+    def _magnitude(self, waveform: np.ndarray) -> np.ndarray:
+        return self.enhancer.front_end.magnitude(waveform)
 
-        if sample.epoch != epoch:  # one in `history_divisor` of all earlier samples: too many to keep
-            return self.enhancer.front_end.magnitude(waveform())
-        return self._cached(("enhanced", sample.utterance), waveform)
-
-    def _cached(self, key: tuple[str, int], waveform) -> np.ndarray:
-        if key not in self._features:
-            self._features[key] = self.enhancer.front_end.magnitude(waveform())
-        return self._features[key]
+    def _replayed(self, sample: Sample) -> np.ndarray:
+        """Returns an enhanced waveform of this or an earlier epoch."""
+        key = (sample.utterance, sample.epoch)
+        if key in self._enhanced:
+            waveform = self.reader.from_int16(self._enhanced.get(key))
+        else:
+            waveform = self.reader.read_uncached(self._replay_path(*key))
+        return waveform * np.float32(self.train[sample.utterance].scale)
 
     def _replay_path(self, index: int, epoch: int):
         name = re.sub(r"[^\w.-]", "_", self.train[index].id)
@@ -478,17 +563,18 @@ class MetricGANTrainer:
         return state["epoch"]
 
 
-def evaluation_waveform(enhancer: Enhancer, noisy: np.ndarray) -> np.ndarray:
-    """Enhances a waveform as the original does before it evaluates: peak-normalised, through 16 bit.
+def evaluation_waveforms(enhancer: Enhancer, noisy: list[np.ndarray]) -> list[np.ndarray]:
+    """Enhances waveforms as the original does before it evaluates: peak-normalised, through 16 bit.
 
     Args:
         enhancer: The enhancer.
-        noisy: `(samples,)`.
+        noisy: `(samples,)` each.
 
     Returns:
-        float32 `(samples,)`.
+        float32 `(samples,)` each.
 
     Reference:
         MetricGAN.py, "Evaluate the performance of generator in a validation set".
     """
-    return audio.from_int16(audio.to_int16(dsp.peak_normalise(enhancer.enhance(noisy))))
+    enhanced = enhancer.enhance_many(noisy)
+    return [audio.from_int16(audio.to_int16(dsp.peak_normalise(waveform))) for waveform in enhanced]

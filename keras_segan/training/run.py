@@ -82,7 +82,7 @@ class Run:
 
         Args:
             folder: Its folder.
-            settings: As for `create`; only the number of epochs may have changed.
+            settings: As for `create`; only the length of the training may have changed.
             **kwargs: Of `Run`.
 
         Returns:
@@ -98,7 +98,8 @@ class Run:
         changed = sorted(
             key
             for key in before.keys() | settings.keys()
-            if key != "epochs" and before.get(key) != json.loads(json.dumps(settings.get(key)))
+            if key not in ("epochs", "iterations")
+            and before.get(key) != json.loads(json.dumps(settings.get(key)))
         )
         if changed:
             raise RecipeError(

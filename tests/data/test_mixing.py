@@ -126,7 +126,7 @@ def test_mix_folders_writes_what_the_manifest_says(folders):
 
 
 def test_resampling_comes_before_the_places_are_drawn(folders):
-    plan = list(mixing.Mixer(folders / "speech", folders / "noise").plan(magnification=None))
+    plan = list(mixing.Mixer.of_folders(folders / "speech", folders / "noise").plan(magnification=None))
     # 40000 samples at 20 kHz are 32000 at 16 kHz, room for the onsets 0 to 15999 of a 16000-sample utterance.
     expected = np.random.RandomState(0).randint(0, 16000, size=1)[0]
     assert (plan[0].noise.name, plan[0].onset) == ("long.wav", expected)
@@ -138,7 +138,7 @@ def test_the_draws_and_the_audio_are_those_of_the_original_program(shared):
     arrays = np.load(shared("goldens/sednn") / "sednn.npz")
     data = shared("data/sednn_mini")
     for split, magnification in (("train", 2), ("test", None)):
-        mixer = mixing.Mixer(data / f"{split}_speech", data / f"{split}_noise")
+        mixer = mixing.Mixer.of_folders(data / f"{split}_speech", data / f"{split}_noise")
         plan = list(mixer.plan([0.0], magnification, seed=0))
         drawn = [[m.speech.name, m.noise.name, str(m.onset)] for m in plan]
         assert drawn == [row[:3] for row in golden["csv"][split][1:]]

@@ -53,6 +53,14 @@ def test_length_of_the_batch_axis_does_not_matter(enhancer):
         assert len(enhancer.enhance(NOISY[:length])) == length
 
 
+@pytest.mark.parametrize("count", [1, 3, 11])
+def test_many_at_once_are_the_same(enhancer, count):
+    noisy = [NOISY[: 9000 - 431 * (number % 7)] for number in range(count)]
+    together = enhancer.enhance_many(noisy)
+    for ours, alone in zip(together, noisy, strict=True):
+        np.testing.assert_allclose(ours, enhancer.enhance(alone), atol=1e-6)
+
+
 def test_any_rate_and_channels(enhancer):
     for shape, rate in (
         ((9000,), 16000),

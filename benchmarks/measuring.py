@@ -1,0 +1,210 @@
+"""Measuring in turn, floors of the machine, and the table of ratios."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+THREADS = 2
+PACKAGES = (
+    "keras_segan",
+    "keras",
+    "tensorflow",
+    "torch",
+    "numpy",
+    "librosa",
+    "pesq",
+    "pystoi",
+    "onnxruntime",
+)
+REPEATS = 5
+
+
+@dataclass
+class Row:
+    """One line of the table; times are medians in seconds.
+
+    Attributes:
+        name: What is measured.
+        ours: Time of this package.
+        baselines: Time by baseline: "keras" (straightforward Keras 3) or "plain" (likewise Python), "torch".
+        repeats: Measurements that the medians are of.
+        difference: Largest relative difference from the first baseline.
+        floor: Least time that the machine could need, as far as that can be said.
+        floor_of: What the floor counts.
+        note: Anything else.
+    """
+
+    name: str
+    ours: float | None = None
+    baselines: dict[str, float | None] = field(default_factory=dict)
+    repeats: int = REPEATS
+    difference: float | None = None
+    floor: float | None = None
+    floor_of: str = ""
+    note: str = ""
+
+
+def in_turn(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
+    """Calls each function once to warm up, then all in turn; returns the median wall time of each."""
+    times = {name: [] for name in functions}
+    for function in functions.values():
+        function()
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def compare(name: str, functions: dict[str, Callable], repeats: int = REPEATS, **facts) -> Row:
+    """Measures "ours" against all other functions."""
+    times = in_turn(functions, repeats)
+    return Row(name, times.pop("ours"), times, repeats, **facts)
+
+
+def relative_difference(ours, theirs) -> float:
+    """Largest norm of a difference relative to the reference, over lists of arrays."""
+    pairs = [
+        (np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in zip(ours, theirs, strict=True)
+    ]
+    return max(float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-30)) for a, b in pairs)
+
+
+def try_torch():
+    """Returns torch with `THREADS` threads, `None` if it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(THREADS)
+    return torch
+
+
+def floors() -> dict[str, float]:
+    """Measures what the machine can do at best: GEMM and bandwidth on all threads, one recurrent product."""
+    random = np.random.default_rng(0)
+    a, b = (random.standard_normal((2048, 2048)).astype(np.float32) for _ in range(2))
+    state, kernel = a[:1, :200].copy(), b[:200, :800].copy()
+    source = np.zeros(2**26, np.float32)
+    target = np.empty_like(source)
+
+    def recurrent_products():
+        for _ in range(1000):
+            state @ kernel
+
+    times = {
+        name: best(function)
+        for name, function in {
+            "gemm": lambda: a @ b,
+            "copy": lambda: np.copyto(target, source),
+            "recurrent": recurrent_products,
+        }.items()
+    }
+    return {
+        "flops": 2 * 2048**3 / times["gemm"],
+        "bytes": 2 * source.nbytes / times["copy"],
+        "recurrent_product": times["recurrent"] / 1000,
+    }
+
+
+def best(function, repeats: int = 7) -> float:
+    """Returns the shortest of several times."""
+    return min(in_turn({"it": function}, 1)["it"] for _ in range(repeats))
+
+
+def machine() -> dict:
+    """What a time depends on."""
+    return {"processor": _processor(), "cores": os.cpu_count(), "threads": THREADS, "versions": _versions()}
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.machine()
+    facts = dict(map(str.strip, line.split(":", 1)) for line in text.splitlines() if ":" in line)
+    flags = set(facts.get("flags", "").split()) & {"avx2", "avx512f", "avx512_bf16"}
+    return f"{facts.get('model name', platform.machine())} ({', '.join(sorted(flags))})"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def document(results: dict[str, dict]) -> str:
+    """Writes the table: one section a group, all rows with ratios.
+
+    Args:
+        results: By group: rows, the floors measured beside them, machine and date.
+    """
+    machine_facts = next(iter(results.values()))["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine_facts["versions"].items())
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made by `make benchmark`. Times are medians of n in milliseconds; ours and baselines were measured",
+        "in turn in one process (cold starts: in processes of their own). *Ratio*: the baseline's time over",
+        "ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus keras's numbers",
+        "(loss and gradients of training steps). *Distance*: our time over the floor, see below.",
+        "",
+        f"Machine: {machine_facts['processor']}, {machine_facts['cores']} cores, "
+        f"{machine_facts['threads']} threads. {versions}.",
+        "",
+        "| | n | ours | keras | ratio | torch | ratio | difference | floor | distance | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results.values():
+        lines += [_line(Row(**row)) for row in result["rows"]]
+    lines += ["", "Floors were measured with each group:", ""]
+    lines += [
+        f"- {group} ({result['date']}): GEMM {result['floors']['flops'] / 1e9:.0f} GFLOP/s, memory "
+        f"{result['floors']['bytes'] / 1e9:.0f} GB/s, recurrent product (1 x 200)(200 x 800) "
+        f"{1e6 * result['floors']['recurrent_product']:.0f} us"
+        for group, result in results.items()
+    ]
+    return "\n".join([*lines, "", *EXPLANATION, ""])
+
+
+EXPLANATION = (
+    "*keras* is the straightforward Keras 3 version (`benchmarks/baselines.py`); without a network it",
+    "is the straightforward Python version that the last column names. Floors: *GEMM*: floating-point",
+    "operations of direct convolutions and dense layers over the GEMM rate; a distance below 1 means that",
+    "fewer operations were needed, by convolving in the frequency domain. *Recurrence*: as many products of",
+    "state and recurrent kernel, one after the other, as the time steps need. *Memory*: bytes that",
+    "must be read and written over the bandwidth of copying.",
+)
+
+
+def _line(row: Row) -> str:
+    if row.ours is None:
+        return f"| {row.name} |" + " |" * 9 + f" {row.note} |"
+    keras = row.baselines.get("keras", row.baselines.get("plain"))
+    torch = row.baselines.get("torch")
+    cells = [row.name, str(row.repeats), _ms(row.ours), _ms(keras), _ratio(keras, row.ours)]
+    cells += [_ms(torch), _ratio(torch, row.ours)]
+    cells += ["" if row.difference is None else f"{row.difference:.0e}", _ms(row.floor)]
+    cells += [_ratio(row.ours, row.floor), "; ".join(filter(None, [row.floor_of, row.note]))]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _ms(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{1e3 * seconds:.{0 if seconds >= 0.1 else 1 if seconds >= 1e-3 else 3}f}"
+
+
+def _ratio(over: float | None, under: float | None) -> str:
+    return "" if over is None or not under else f"{over / under:.2f}"

@@ -1,0 +1,149 @@
+"""Corpora that come as speech and noise and are mixed for a run: how their folders are recognised."""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_segan import audio
+from keras_segan.data.folders import audio_files
+from keras_segan.data.manifest import Manifest, Utterance
+from keras_segan.data.mixing import Mixer, write_mixtures
+from keras_segan.errors import AudioError, DataError
+
+SPLITS = ("train", "test")
+MINI_DATA = {"train": ({"n1", "n49", "n95"}, 4), "test": ({"n64", "n71"}, 2)}  # noises, utterances of sednn's
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Speech and noise of a corpus that is not mixed yet.
+
+    Attributes:
+        corpus: Its name as `data.corpora` knows it.
+        speech: Files by name, by split.
+        noise: The same.
+    """
+
+    corpus: str
+    speech: Mapping[str, Mapping[str, Path]]
+    noise: Mapping[str, Mapping[str, Path]]
+
+    def counts(self, snrs: int, magnification: int) -> dict[str, int]:
+        """Returns the number of mixtures by split."""
+        noises = {"train": magnification, "test": len(self.noise["test"])}
+        return {split: snrs * len(self.speech[split]) * noises[split] for split in SPLITS}
+
+
+def recognise(path: Path | str) -> Sources | None:
+    """Recognises speech and noise that wait to be mixed.
+
+    Args:
+        path: A folder laid out as sednn's mini data (train_speech, train_noise, test_speech, test_noise), or
+            one that holds clean_speech/index.csv (columns file and split) and noises/noise115,
+            noises/noisex92: the training and test noises of Xu et al.
+
+    Returns:
+        The sources, `None` if it is neither.
+
+    Raises:
+        DataError: If a folder of such a layout is empty, or a listed file is missing.
+    """
+    path = Path(path)
+    folders = {(kind, split): path / f"{split}_{kind}" for kind in ("speech", "noise") for split in SPLITS}
+    if all(folder.is_dir() for folder in folders.values()):
+        files = {key: _filled(folder) for key, folder in folders.items()}
+    elif (path / "clean_speech" / "index.csv").is_file() and (path / "noises" / "noise115").is_dir():
+        files = {("speech", split): _listed(path, split) for split in SPLITS}
+        for split, folder in (("train", "noise115"), ("test", "noisex92")):
+            # Named by their last part, as the papers name them: n1, leopard.
+            files["noise", split] = {f.stem: f for f in _filled(path / "noises" / folder).values()}
+    else:
+        return None
+    speech, noise = ({split: files[kind, split] for split in SPLITS} for kind in ("speech", "noise"))
+    return Sources(_name(path, speech, noise), speech, noise)
+
+
+def _filled(folder: Path) -> dict[str, Path]:
+    files = audio_files(folder)
+    if not files:
+        raise DataError(f"{folder}: holds no audio files; check the path.")
+    return files
+
+
+def _listed(path: Path, split: str) -> dict[str, Path]:
+    index = path / "clean_speech" / "index.csv"
+    with open(index, newline="", encoding="utf-8") as lines:
+        names = [row["file"] for row in csv.DictReader(lines) if row["split"] == split]
+    files = {Path(name).stem: path / name for name in sorted(names)}
+    missing = [file for file in files.values() if not file.is_file()]
+    if missing or not files:
+        raise DataError(f"{index}: {missing[0] if missing else split + ' files'} missing; check the folder.")
+    return files
+
+
+def _name(path: Path, speech: Mapping, noise: Mapping) -> str:
+    if all((set(noise[split]), len(speech[split])) == MINI_DATA[split] for split in SPLITS):
+        return "sednn-mini"
+    if (path / "clean_speech").is_dir():
+        return "read-speech-noise115"
+    if len(noise["train"]) == 115 and len(speech["train"]) == 4620:
+        return "timit-noise115"
+    return "folder"
+
+
+def preview(sources: Sources, snrs: int, magnification: int) -> Manifest:
+    """Returns as many pairs as `mix` would make, with speech in the place of both files, to plan with."""
+    counts = sources.counts(snrs, magnification)
+    utterances = []
+    for split in SPLITS:
+        files = list(sources.speech[split].values())
+        for number in range(counts[split]):
+            speech = files[number % len(files)]
+            utterances.append(Utterance(f"{split}{number}", speech, speech, split))
+    return Manifest(tuple(utterances), sources.corpus)
+
+
+def mix(
+    sources: Sources,
+    out: Path | str,
+    snrs: tuple[float, ...] = (0.0,),
+    magnification: int = 2,
+    seed: int = 0,
+    progress: Callable[[], object] = lambda: None,
+    problem: Callable[[str], object] | None = None,
+) -> Manifest:
+    """Mixes a corpus as sednn does: some noises for each training utterance, all for each test utterance.
+
+    Args:
+        sources: Speech and noise.
+        out: Folder of the corpus; see `mixing.mix_folders`. Files are written in single precision, because
+            the original's features come from mixtures that were never rounded to 16 bit.
+        snrs: In dB; every utterance is mixed at each of them.
+        magnification: Noises per training utterance.
+        seed: Of the draws of each split.
+        progress: Called after each mixture.
+        problem: Told of files and mixtures that are left out; if `None`, errors are raised instead.
+
+    Returns:
+        The manifest, which is also `out`/manifest.csv.
+    """
+    plans = {}
+    for split, noises in (("train", magnification), ("test", None)):
+        mixer = Mixer(_usable(sources.speech[split], problem), _usable(sources.noise[split], problem))
+        plans[split] = (mixer, mixer.plan(snrs, noises, seed))
+    return write_mixtures(plans, out, sources.corpus, "FLOAT", progress, problem)
+
+
+def _usable(files: Mapping[str, Path], problem: Callable[[str], object] | None) -> dict[str, Path]:
+    if problem is None:
+        return dict(files)
+    usable = {}
+    for name, file in files.items():
+        try:
+            audio.read_mono(file)
+        except AudioError as error:
+            problem(f"{error} It is left out.")
+        else:
+            usable[name] = file
+    return usable

@@ -1,0 +1,21 @@
+"""Signal processing around the networks, in NumPy: features in, waveform out; one front end a file.
+
+A front end has
+
+* `sample_rate` and `hop`, and `minimum_samples`, the shortest waveform it takes,
+* `analyse(waveform, statistics=None)`: the network's input `(frames, ...)` and what the synthesis needs,
+* `synthesise(output, analysis)`: the waveform, as long as it was,
+* `measure(pieces)`: what `analyse` needs to know of a whole utterance when it sees a piece of it only; `None`
+  if that is nothing,
+* `get_config()` and `from_config(config)`.
+
+Nothing here imports Keras; `models.base` registers the classes for `.keras` files.
+"""
+
+from keras_segan.front_ends.gammatone_mask import GammatoneFrontEnd
+from keras_segan.front_ends.log_spectrum import LogSpectrumFrontEnd
+from keras_segan.front_ends.spectral_mask import SpectralMaskFrontEnd
+
+FRONT_ENDS = {cls.__name__: cls for cls in (GammatoneFrontEnd, LogSpectrumFrontEnd, SpectralMaskFrontEnd)}
+
+__all__ = ["FRONT_ENDS", "GammatoneFrontEnd", "LogSpectrumFrontEnd", "SpectralMaskFrontEnd"]

@@ -1,0 +1,169 @@
+"""MetricGAN+'s networks and steps against arrays of SpeechBrain's program (torch)."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_segan import tensorflow_backend as backend
+from keras_segan.layers import stft
+from keras_segan.models import metricgan_plus, torch_layout
+from keras_segan.training.metric_gan_plus import MetricGANPlusSteps
+from keras_segan.training.torch_optimizer import TorchAdam, global_norm
+
+RECORDED_STEPS = ("clean", "enh", "noisy")
+
+
+@pytest.fixture
+def goldens(torch_goldens):
+    return torch_goldens("metricganplus")
+
+
+@pytest.fixture
+def networks(goldens):
+    generator, discriminator = metricgan_plus.generator(), metricgan_plus.discriminator()
+    generator.set_weights(torch_layout.generator(goldens("generator_weights")))
+    discriminator.set_weights(torch_layout.discriminator(goldens("discriminator_weights")))
+    return generator, discriminator
+
+
+@pytest.fixture
+def steps(networks):
+    return MetricGANPlusSteps(*networks, TorchAdam(5e-4), TorchAdam(5e-4))
+
+
+@pytest.fixture
+def feature(goldens):
+    features = goldens("features")
+    return lambda name: features[f"{name}_feat"][None]
+
+
+def test_parameter_counts():
+    trained = sum(int(np.prod(v.shape)) for v in metricgan_plus.discriminator().trainable_variables)
+    assert trained == 19_010
+    assert metricgan_plus.generator().count_params() == 1_895_514
+    assert metricgan_plus.generator(torch_bias=False).count_params() == 1_892_314
+
+
+@pytest.mark.parametrize("name", ["noisy_0", "clean_0", "noisy_1", "clean_1"])
+def test_features_in_numpy_and_in_the_graph(goldens, feature, name):
+    waveform = goldens.waveform(name)
+    # Values are up to 5, where float32 has steps of 5e-7.
+    np.testing.assert_allclose(metricgan_plus.front_end().magnitude(waveform), feature(name)[0], atol=1.5e-6)
+    graph = metricgan_plus.features(stft.stft(waveform[None]))
+    np.testing.assert_allclose(graph, feature(name), atol=1.5e-6)
+
+
+def test_mask_waveform_and_features_of_it(goldens, networks):
+    recorded = goldens("forward")
+    front_end, noisy = metricgan_plus.front_end(), goldens.waveform("noisy_0")
+    features, analysis = front_end.analyse(noisy)
+    mask = np.asarray(networks[0](features[None]))
+    np.testing.assert_allclose(mask[0], recorded["mask"], atol=1e-6)
+    np.testing.assert_allclose(front_end.synthesise(mask[0], analysis), recorded["enh_wav"], atol=1e-6)
+    floored = np.maximum(mask, metricgan_plus.MASK_FLOOR)
+    np.testing.assert_allclose(floored[0] * features, recorded["enh_feat"], atol=2e-6)
+
+    waveform = metricgan_plus.resynthesis(floored, stft.stft(noisy[None]), len(noisy))
+    np.testing.assert_allclose(waveform[0], recorded["enh_wav"], atol=1e-6)
+    again = metricgan_plus.features(stft.stft(waveform))
+    np.testing.assert_allclose(again[0], recorded["enh_feat_reanalysed"], atol=2e-6)
+
+
+def test_padded_batch(goldens, networks):
+    recorded = goldens("forward")
+    waveforms = [goldens.waveform(f"noisy_{number}") for number in (0, 1)]
+    batch = np.stack([np.pad(w, (0, len(waveforms[0]) - len(w))) for w in waveforms])
+    features = metricgan_plus.features(stft.stft(batch))
+    frames = features.shape[1]
+    # torch packs int(relative length * frames) of them, which can be one less than the utterance has.
+    lengths = (recorded["batch_rel_lengths"] * frames).astype(int)
+    assert lengths[1] == 1 + len(waveforms[1]) // 256 - 1
+    mask = networks[0](features, mask=np.arange(frames) < lengths[:, None])
+    np.testing.assert_allclose(mask, recorded["batch_mask"], atol=1e-6)
+
+
+def test_scores_with_moving_averages(goldens, networks, feature):
+    recorded = goldens("forward")
+    degraded = {
+        "enh": recorded["enh_feat_reanalysed"][None],
+        "noisy": feature("noisy_0"),
+        "clean": feature("clean_0"),
+    }
+    for name, spectrum in degraded.items():
+        score = networks[1](metricgan_plus.pair(spectrum, feature("clean_0")), training=False)
+        np.testing.assert_allclose(score, recorded[f"D_eval_score_{name}"], atol=1e-6)
+
+
+def test_one_bias_for_two(goldens, networks):
+    single = metricgan_plus.generator(torch_bias=False)
+    single.set_weights(torch_layout.generator(goldens("generator_weights"), two_biases=False))
+    features = metricgan_plus.front_end().magnitude(goldens.waveform("noisy_0"))[None]
+    np.testing.assert_allclose(single(features), networks[0](features), atol=1e-6)
+
+
+def test_generator_gradient_and_step(goldens, steps, feature):
+    recorded = goldens("generator_step")
+    file = "generator_weights"
+    names = goldens.names(file)
+    noisy, clean = goldens.waveform("noisy_0")[None], feature("clean_0")
+    before = steps.discriminator.get_weights()
+
+    steps.generator.get_layer("mask").limit_slope(steps.largest_slope)
+    loss, gradients = backend.value_and_gradients(
+        lambda: steps.generator_loss(ops.convert_to_tensor(noisy), ops.convert_to_tensor(clean)),
+        steps.generator.trainable_variables,
+    )
+    np.testing.assert_allclose(loss, recorded["loss"], rtol=1e-6)
+    np.testing.assert_allclose(global_norm(gradients), recorded["norm_G"], rtol=2e-5)
+    goldens.assert_gradients(file, names, recorded, "grad_before_clip.", gradients)
+
+    steps.discriminator.set_weights(before)
+    steps.generator.set_weights(torch_layout.generator(goldens(file)))
+    np.testing.assert_allclose(steps.generator_step(noisy, clean), recorded["loss"], rtol=1e-6)
+    norm = global_norm(steps.leftover_discriminator.gradients)
+    np.testing.assert_allclose(norm, recorded["norm_D"], rtol=2e-5)
+    goldens.assert_updated(file, names, recorded, "after.", steps.generator.get_weights())
+    names = goldens.names("discriminator_weights")
+    moved = steps.discriminator.get_weights()
+    after = goldens.compared("discriminator_weights", names, recorded, "D_after.", moved)
+    assert [name for name, *_ in after] == [name for name in names if name.endswith(goldens.RUNNING)]
+    for name, ours, theirs in goldens.compared("discriminator_weights", names, recorded, "D_after.", moved):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6, err_msg=name)
+
+
+def test_discriminator_gradients_and_steps(goldens, steps, feature):
+    recorded = goldens("discriminator_step")
+    file = "discriminator_weights"
+    clean = feature("clean_0")
+    for number, kind in enumerate(RECORDED_STEPS):
+        key = f"step{number}_{kind}"
+        target = recorded[f"{key}_target"]
+        if kind == "enh":
+            noisy = goldens.waveform("noisy_0")[None]
+            loss, error = steps.discriminator_step_on_enhanced(noisy, clean, target)
+        else:
+            degraded = clean if kind == "clean" else feature("noisy_0")
+            loss, error = steps.discriminator_step(degraded, clean, target)
+        # The loss is a squared distance: of 0.0019 in the last step, 1e-6 in the score are 5e-5.
+        np.testing.assert_allclose(loss, recorded[f"{key}_loss"], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(error, abs(recorded[f"{key}_score"] - target).item(), atol=1e-6)
+        own = steps.leftover_discriminator.gradients
+        np.testing.assert_allclose(global_norm(own), recorded[f"{key}_norm_D"], rtol=2e-5)
+        leftover = global_norm(steps.leftover_generator.gradients)
+        np.testing.assert_allclose(leftover, recorded[f"{key}_norm_G_leftover"], rtol=2e-5)
+        goldens.assert_gradients(file, goldens.trained(file), recorded, f"{key}_grad_before_clip.", own)
+        weights = steps.discriminator.get_weights()
+        goldens.assert_updated(file, goldens.names(file), recorded, f"{key}_after.", weights)
+
+
+def test_kerass_own_adam_would_differ(goldens, networks, feature):
+    steps = MetricGANPlusSteps(*networks, TorchAdam(5e-4), keras.optimizers.Adam(5e-4))
+    recorded = goldens("discriminator_step")
+    steps.discriminator_step(feature("clean_0"), feature("clean_0"), recorded["step0_clean_target"])
+    file = "discriminator_weights"
+    after = goldens.compared(
+        file, goldens.names(file), recorded, "step0_clean_after.", networks[1].get_weights()
+    )
+    off = [np.abs(ours - theirs) > 1e-6 for name, ours, theirs in after if not name.endswith(goldens.RUNNING)]
+    assert np.concatenate(off).mean() > 0.1

@@ -1,0 +1,164 @@
+"""The reproduction of Xu et al.: variants, end to end on speech and noise, and what its tables say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_segan import audio, recipe, tensorflow_backend
+from keras_segan.cli import reproduce
+from keras_segan.data.manifest import Manifest, Utterance
+from keras_segan.errors import DataError, RecipeError
+from keras_segan.models.registry import load_model
+from keras_segan.reproductions import xu
+from keras_segan.training.run import Run
+
+SMALL = dataclasses.replace(
+    xu.VARIANTS["mini"], model="snn1", iterations=30, log_interval=15, batch=50, learning_rate=1e-3
+)
+PAPER = dataclasses.replace(
+    xu.VARIANTS["paper"], model="snn1", batch=32, learning_rate=0.25, epochs=2, pretraining_epochs=1
+)
+
+
+def tone(number, seconds=1.0):
+    t = np.arange(int(16000 * seconds)) / 16000
+    return (0.3 * np.sin(2 * np.pi * (200 + 100 * number) * t * (1 + t))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Gliding tones and two noises, laid out as sednn's data."""
+    folder = tmp_path_factory.mktemp("sources")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 4), ("test", 2)):
+        for kind in ("speech", "noise"):
+            (folder / f"{split}_{kind}").mkdir()
+        for number in range(count):
+            audio.write(folder / f"{split}_speech" / f"{split}{number}.wav", tone(number))
+        for name in ("hiss", "rumble"):
+            noise = random.standard_normal(40000).astype(np.float32)
+            audio.write(folder / f"{split}_noise" / f"{name}.wav", noise / 8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    random = np.random.default_rng(0)
+    utterances = []
+    for number, split in enumerate(("train", "train", "train", "validation", "test")):
+        clean, files = tone(number), {}
+        for kind, waveform in (
+            ("clean", clean),
+            ("noisy", clean + 0.05 * random.standard_normal(len(clean)).astype(np.float32)),
+        ):
+            files[kind] = folder / f"{number}-{kind}.wav"
+            audio.write(files[kind], waveform)
+        utterances.append(Utterance(str(number), files["clean"], files["noisy"], split))
+    return Manifest(tuple(utterances), "mini")
+
+
+def fit(config, manifest, folder, resume=False):
+    tensorflow_backend.enable_determinism(config.seed)
+    run = (Run.resume if resume else Run.create)(folder, dataclasses.asdict(config), quiet=True)
+    return xu.fit(config, manifest, run)["DNN"], run
+
+
+def test_variants_are_those_of_the_facts():
+    code, paper = xu.VARIANTS["code-full"], xu.VARIANTS["paper"]
+    facts = (code.learning_rate, code.batch, code.iterations, code.context, code.segment_hop, code.dropout)
+    assert facts == (1e-4, 500, 10_000, 3, 3, 0.2)
+    assert (paper.sample_rate, paper.window, paper.hop, paper.context) == (8000, 256, 128, 5)
+    assert (paper.input_dropout, paper.dropout, paper.noise_frames, paper.equalisation) == (
+        0.1,
+        0.2,
+        6,
+        "beta",
+    )
+    assert xu.front_end(paper).bins == 129
+    assert recipe.choose_variant(xu, None, "sednn-mini") == "code-mini"
+    assert recipe.choose_variant(xu, "code", "read-speech-noise115") == "code-full"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "dnn9"},
+        {"loss": "x"},
+        {"equalisation": "x"},
+        {"iterations": 0},
+        {"snrs": " "},
+        {"pretraining_epochs": 1},
+    ],
+)
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(RecipeError):
+        recipe.override(SMALL, wrong)
+
+
+def test_training_on_pairs_learns_and_resumes_to_the_same_weights(manifest, tmp_path):
+    whole, run = fit(SMALL, manifest, tmp_path / "whole")
+    losses = [row["train_loss"] for row in run.log]
+    assert losses[-1] < 0.7 * losses[0]
+    assert "validation_loss" in run.log[0]
+    assert not (tmp_path / "whole" / "features" / "train").exists()
+    fit(dataclasses.replace(SMALL, iterations=15), manifest, tmp_path / "parts")
+    resumed, _ = fit(SMALL, manifest, tmp_path / "parts", resume=True)
+    for ours, theirs in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_paper_variant_trains_and_its_model_comes_back(manifest, tmp_path):
+    enhancer, run = fit(PAPER, manifest, tmp_path / "run")
+    losses = [row["train_loss"] for row in run.log]
+    assert losses[-1] < losses[0]
+    assert enhancer.front_end.sample_rate == 8000
+    assert float(enhancer.front_end.equalisation) > 0.2
+    enhancer.save(tmp_path / "model.keras")
+    noisy = tone(3)[::2]
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "model.keras").enhance(noisy), enhancer.enhance(noisy)
+    )
+
+
+def test_equalisation_restores_the_variance_of_the_training_targets(manifest, tmp_path):
+    """A network that gives half the target needs the factor 2."""
+    store = xu.segments(SMALL, manifest.split("train"), tmp_path / "features")
+    front = xu.normalised_by(store, SMALL)
+
+    def read(store, numbers):
+        context, target = store.batch(numbers)
+        return front.normalise(target)[:, None], front.normalise(target)
+
+    def network(context, training):
+        return 0.5 * context[:, 0]
+
+    for kind in ("alpha", "beta"):
+        config = dataclasses.replace(SMALL, equalisation=kind)
+        factors = xu.equalisation(config, network, store, read)
+        np.testing.assert_allclose(factors, 2.0, rtol=1e-5)
+        assert np.shape(factors) == ((257,) if kind == "alpha" else ())
+    store.close()
+
+
+def test_data_without_training_pairs_are_named(manifest, tmp_path):
+    with pytest.raises(DataError, match="no training pairs"):
+        fit(SMALL, Manifest(manifest.split("test"), "mini"), tmp_path / "run")
+
+
+def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
+    out = tmp_path / "run"
+    arguments = ["xu", "--data", str(folder), "--out", str(out), "--jobs", "1", "--plot", "-q"]
+    settings = ["--model", "snn1", "--set", "iterations=20", "--set", "batch=50", "--set", "log_interval=20"]
+    result = CliRunner().invoke(reproduce.command, arguments + settings, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "NOT COMPARABLE" in result.stdout
+    assert "iterations = 20 instead of 10000" in result.stdout
+    for row in ("noisy, hiss", "DNN, rumble", "DNN, pink"):  # ours, ours, the README's
+        assert f"| {row} " in result.stdout
+    assert "2.01 ± 0.23" in result.stdout
+    assert len(list((out / "report").glob("spectrogram-*.png"))) == 2
+    plan = CliRunner().invoke(reproduce.command, ["xu", "--data", str(folder), "--dry-run"])
+    assert "8 train, 0 validation, 4 test" in plan.stdout

@@ -1,0 +1,124 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_segan.models import metricgan_okd, metricgan_plus
+from keras_segan.training import metric_gan_plus
+from keras_segan.training.torch_optimizer import TorchAdam, clip_factor, global_norm
+
+NOISY = np.random.default_rng(0).normal(0, 0.1, (1, 6000)).astype("float32")
+CLEAN = metricgan_plus.front_end().magnitude(0.5 * NOISY[0])[None]
+TARGET = np.array([[0.4]])
+
+
+def plus_steps(**settings):
+    keras.utils.set_random_seed(0)
+    generator = metricgan_plus.generator(units=4, hidden=5)
+    discriminator = metricgan_plus.discriminator(filters=(2, 2, 2, 2))
+    return metric_gan_plus.MetricGANPlusSteps(
+        generator, discriminator, TorchAdam(1e-3), TorchAdam(1e-3), **settings
+    )
+
+
+def test_adam_is_that_of_torch():
+    """Constant gradients g: every step is lr g / (|g| + epsilon), exactly."""
+    gradients = np.array([1.0, 1e-6, 1e-8, -1e-9], "float32")
+    parameter = keras.Variable(np.zeros(4, "float32"))
+    optimizer = TorchAdam(0.1, epsilon=1e-8)
+    optimizer.build([parameter])
+    for step in (1, 2, 3):
+        optimizer.apply([ops.convert_to_tensor(gradients)])
+        expected = -0.1 * step * gradients / (np.abs(gradients) + 1e-8)
+        np.testing.assert_allclose(parameter, expected, rtol=1e-4)
+
+
+def test_a_norm_below_the_limit_is_left_alone():
+    gradients = [np.full((2, 2), 3.0), np.array([8.0])]
+    assert float(global_norm(gradients)) == pytest.approx(10.0)
+    assert float(clip_factor(10.0, 5.0)) == pytest.approx(0.5)
+    assert float(clip_factor(4.0, 5.0)) == 1.0
+
+
+@pytest.fixture(scope="module")
+def steps():
+    return plus_steps(clip_norm=1e-3)
+
+
+def test_joint_clipping_counts_what_the_other_network_has_collected(steps):
+    for _ in range(3):
+        steps.generator_step(NOISY, CLEAN)
+        assert joint_norm(steps) == pytest.approx(1e-3, rel=1e-2)
+        assert float(global_norm(steps.leftover_generator.gradients)) < 0.9e-3
+    # The discriminator's own step starts from its gradient alone; the generator's last one counts there.
+    before = float(global_norm(steps.leftover_generator.gradients))
+    steps.discriminator_step(CLEAN, CLEAN, TARGET)
+    assert float(global_norm(steps.leftover_generator.gradients)) < before
+    assert joint_norm(steps) == pytest.approx(1e-3, rel=1e-2)
+
+
+def joint_norm(steps):
+    both = [*steps.leftover_generator.gradients, *steps.leftover_discriminator.gradients]
+    return float(global_norm(both))
+
+
+def test_each_player_moves_only_itself(steps):
+    kernels = steps.discriminator.trainable_variables
+    before = [np.array(kernel) for kernel in kernels]
+    steps.generator_step(NOISY, CLEAN)
+    for kernel, old in zip(kernels, before, strict=True):
+        np.testing.assert_array_equal(kernel, old)
+    before = steps.generator.get_weights()
+    steps.discriminator_step_on_enhanced(NOISY, CLEAN, TARGET)
+    for new, old in zip(steps.generator.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_separate_clipping_keeps_nothing_and_steps_alike_below_the_limit():
+    weights = []
+    for scope in metric_gan_plus.CLIP_SCOPES:
+        steps = plus_steps(clip_scope=scope, clip_norm=1e9)
+        steps.generator_step(NOISY, CLEAN)
+        weights.append(np.concatenate([w.ravel() for w in steps.generator.get_weights()]))
+    np.testing.assert_allclose(*weights, atol=2e-5)
+    assert steps.leftover_generator.gradients == steps.leftover_discriminator.gradients == []
+    with pytest.raises(ValueError, match="clip_scope"):
+        plus_steps(clip_scope="none")
+
+
+def test_imitation_is_the_sum_over_the_others():
+    spectra = np.random.default_rng(0).random((3, 1, 4, 5)).astype("float32")
+    distance = metric_gan_plus.imitation_loss(spectra[0], list(spectra[1:]))
+    assert float(distance) == pytest.approx(np.mean((spectra[1:] - spectra[0]) ** 2) * 2, rel=1e-5)
+
+
+def test_generators_imitate_what_the_others_put_out_before():
+    keras.utils.set_random_seed(0)
+    generators = [
+        metricgan_plus.generator(units=4, hidden=5, name=f"generator_{number}") for number in (0, 1)
+    ]
+    discriminator = metricgan_plus.discriminator(filters=(2, 2, 2, 2), scores=2)
+    adam = [TorchAdam(1e-2) for _ in range(3)]
+    steps = metric_gan_plus.OKDSteps(generators, discriminator, adam[:2], adam[2], alpha=10.0)
+    noisy = metricgan_plus.front_end().magnitude(NOISY[0])[None]
+    enhanced = [np.asarray(steps.enhanced(number, noisy)) for number in (0, 1)]
+    losses = steps.generator_step(noisy, CLEAN)
+    np.testing.assert_allclose(losses[:, 2], np.mean((enhanced[0] - enhanced[1]) ** 2), rtol=1e-4)
+    np.testing.assert_allclose(losses[:, 0], losses[:, 1] + 10.0 * losses[:, 2], rtol=1e-5)
+
+
+def test_a_single_metric_needs_no_imitation():
+    steps = metric_gan_plus.OKDSteps(
+        [metricgan_plus.generator(units=4, hidden=5)],
+        metricgan_plus.discriminator(filters=(2, 2, 2, 2)),
+        [TorchAdam(1e-3)],
+        TorchAdam(1e-3),
+    )
+    total, metric, distance = steps.generator_step(CLEAN, CLEAN)[0]
+    assert (total, distance) == (metric, 0.0)
+
+
+def test_channels_of_the_two_discriminators():
+    degraded, clean = np.zeros((1, 2, 3)), np.ones((1, 2, 3))
+    assert np.asarray(metricgan_plus.pair(degraded, clean))[0, 0, 0].tolist() == [0.0, 1.0]
+    assert np.asarray(metricgan_okd.pair(degraded, clean))[0, 0, 0].tolist() == [1.0, 0.0]
