@@ -92,6 +92,6 @@ def test_the_full_schedule_has_as_many_steps_as_the_original():
 
     module = load("metricgan")
     schedule = module.schedule(module.VARIANTS["table2"])
-    assert sum(schedule.discriminator_steps(epoch, 11572) for epoch in range(1, 601)) == 3_954_000
+    assert sum(schedule.discriminator_samples(epoch, 11572) for epoch in range(1, 601)) == 3_954_000
     schedule = module.schedule(module.VARIANTS["table1"])
-    assert sum(schedule.discriminator_steps(epoch, 15000) for epoch in range(1, 201)) == 518_000
+    assert sum(schedule.discriminator_samples(epoch, 15000) for epoch in range(1, 201)) == 518_000
