@@ -143,7 +143,8 @@ def _draw(name: str, columns: list[str], log: list[dict], folder: Path, title: s
         player = column.rpartition("_")[0].replace("_", " ") if name in LABELS else column.partition("_")[0]
         legend = PLAYERS.get(player, player)
         axes.plot(*np.transpose(points), marker="o", markersize=3, label=legend)
-    axes.set(xlabel=unit, ylabel=LABELS.get(name, name), title=title)
+    axes.set(xlabel=unit, ylabel=LABELS.get(name, name))
+    axes.set_title(title, fontsize="small", wrap=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
