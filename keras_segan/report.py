@@ -192,7 +192,7 @@ def spectrograms(waveforms: dict[str, np.ndarray], sample_rate: int, path: Path,
         )
         one.set(title=name, ylabel="kHz")
     axes[-1].set_xlabel("s")
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize="small", wrap=True)
     figure.colorbar(drawn, ax=axes.tolist(), label="dB")
     FigureCanvasAgg(figure).print_png(path)
 

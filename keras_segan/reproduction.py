@@ -308,7 +308,7 @@ def _plot(job: Job, enhancer: Enhancer, utterances: tuple[Utterance, ...], run: 
             waveforms = {"mixture": reader.noisy(u), "clean": reader.clean(u)}
             waveforms["enhanced"] = _processed(enhancer, u, reader)
             path = run.path(f"report/spectrogram-{u.id.replace('/', '_')}.png")
-            report.spectrograms(waveforms, job.sample_rate, path, f"{job.title}: {u.id}")
+            report.spectrograms(waveforms, job.sample_rate, path, f"{job.title}\n{u.id}")
     except ImportError:
         run.note("No spectrograms: matplotlib is not installed (pip install keras_segan[plot]).")
 
