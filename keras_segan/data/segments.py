@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_segan.data.folders import make_folder
 from keras_segan.errors import DataError
 
 NOISE_FRAMES = 6  # at an utterance's beginning: Xu et al. 2015, equation 9
@@ -61,9 +62,22 @@ class SegmentStore:
 
         Returns:
             The store.
+
+        Raises:
+            DataError: If the files cannot be written.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = make_folder(folder)
+        try:
+            cls._write(folder, spectra, context, hop, repeat_edges)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot write the log spectra ({error.strerror or error});"
+                " they need 8 bytes per frame and bin."
+            ) from error
+        return cls(folder, bins, context)
+
+    @staticmethod
+    def _write(folder: Path, spectra: Iterable, context: int, hop: int, repeat_edges: bool):
         written = 0
         with open(folder / "frames.f32", "wb") as frames, open(folder / "segments.i64", "wb") as places:
             for noisy, clean in spectra:
@@ -76,7 +90,6 @@ class SegmentStore:
                 starts["utterance"] = written + padding
                 starts.tofile(places)
                 written += len(both) + 2 * padding
-        return cls(folder, bins, context)
 
     def __len__(self) -> int:
         return self._count

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_segan import tensorflow_backend
-from keras_segan.training.run import Run, assign_from_arrays, variables_to_arrays
+from keras_segan.training.run import Run, assign_groups, groups_to_arrays, variables_to_arrays
 
 
 @dataclass(frozen=True)
@@ -242,9 +242,7 @@ class Training:
         }
 
     def _checkpoint(self, epoch: int):
-        arrays = {}
-        for name, variables in self._variables().items():
-            arrays |= variables_to_arrays(name, variables)
+        arrays = groups_to_arrays(self._variables())
         for name, (_, _, weights) in self._best.items():
             arrays |= variables_to_arrays(f"{name}.best", weights)
         best = {name: [best_epoch, loss] for name, (best_epoch, loss, _) in self._best.items()}
@@ -256,8 +254,7 @@ class Training:
         if checkpoint is None:
             return 0
         arrays, state = checkpoint
-        for name, variables in self._variables().items():
-            assign_from_arrays(name, variables, arrays)
+        assign_groups(self._variables(), arrays)
         for system in self.systems:
             epoch, loss = state["best"][system.name]
             weights = [arrays[f"{system.name}.best.{i:03d}"] for i in range(len(system.network.weights))]

@@ -21,7 +21,7 @@ from keras_segan.metrics.pool import ScoreItem
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer
 from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
-from keras_segan.training.run import assign_from_arrays, variables_to_arrays
+from keras_segan.training.run import assign_groups, groups_to_arrays, variables_to_arrays
 
 # Cost of a generator step and of enhancing and scoring one utterance, in discriminator steps.
 GENERATOR_COST = 1.6
@@ -519,9 +519,7 @@ class MetricGANTrainer:
         self.run.say(f"epoch {epoch}: {', '.join(shown)} | time: {spent}")
 
     def _checkpoint(self, epoch: int):
-        arrays = {}
-        for name, variables in self._variables().items():
-            arrays.update(variables_to_arrays(name, variables))
+        arrays = groups_to_arrays(self._variables())
         best = {}
         for name, (best_epoch, score, weights) in self.best.items():
             arrays.update(variables_to_arrays(f"best-{name}", weights))
@@ -550,8 +548,7 @@ class MetricGANTrainer:
         if checkpoint is None:
             return 0
         arrays, state = checkpoint
-        for name, variables in self._variables().items():
-            assign_from_arrays(name, variables, arrays)
+        assign_groups(self._variables(), arrays)
         version, numbers, gauss = state["random"]
         self.rng.setstate((version, tuple(numbers), gauss))
         self.order = state["order"]

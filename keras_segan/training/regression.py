@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_segan import tensorflow_backend
 from keras_segan.data.segments import SegmentStore
-from keras_segan.training.run import Run, assign_from_arrays, variables_to_arrays
+from keras_segan.training.run import Run, assign_groups, groups_to_arrays
 
 
 def mean_absolute_error(estimate, target):
@@ -180,9 +180,7 @@ class RegressionTrainer:
         return {"network": self.steps.network.variables, "optimizer": self.steps.optimizer.variables}
 
     def _checkpoint(self, iteration: int):
-        arrays = {}
-        for name, variables in self._variables().items():
-            arrays |= variables_to_arrays(name, variables)
+        arrays = groups_to_arrays(self._variables())
         self.run.save_checkpoint(iteration, arrays, {})
 
     def _restore(self) -> int:
@@ -192,6 +190,5 @@ class RegressionTrainer:
             self.run.log.clear()
             return 0
         arrays, state = checkpoint
-        for name, variables in self._variables().items():
-            assign_from_arrays(name, variables, arrays)
+        assign_groups(self._variables(), arrays)
         return state["epoch"]

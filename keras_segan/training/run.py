@@ -264,3 +264,18 @@ def assign_from_arrays(prefix: str, variables, arrays: dict[str, np.ndarray]):
     """Assigns what `variables_to_arrays` named."""
     for number, variable in enumerate(variables):
         variable.assign(arrays[f"{prefix}.{number:03d}"])
+
+
+def groups_to_arrays(groups: dict[str, list]) -> dict[str, np.ndarray]:
+    """Names several lists of Keras variables, for a checkpoint."""
+    return {
+        key: array
+        for name, variables in groups.items()
+        for key, array in variables_to_arrays(name, variables).items()
+    }
+
+
+def assign_groups(groups: dict[str, list], arrays: dict[str, np.ndarray]):
+    """Assigns what `groups_to_arrays` named."""
+    for name, variables in groups.items():
+        assign_from_arrays(name, variables, arrays)

@@ -104,3 +104,12 @@ def test_streamed_statistics_are_those_of_scikit_learn(rows, size, offset, sprea
     scaler = StandardScaler().fit(data.astype(np.float64))
     np.testing.assert_allclose(moments.mean, scaler.mean_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(moments.deviation() ** 2, scaler.var_, rtol=1e-6, atol=1e-9)
+
+
+def test_a_full_disk_is_named(tmp_path):
+    def spectra_until_full():
+        yield from spectra([5])
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match="cannot write the log spectra.*No space left"):
+        SegmentStore.create(tmp_path / "s", spectra_until_full(), BINS, 1)
