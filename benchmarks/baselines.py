@@ -89,7 +89,7 @@ class TorchMetricGAN:
         """As `MetricGANSteps.discriminator_step`."""
         degraded, clean, true_score = map(self.torch.from_numpy, (degraded, clean, true_score))
         self.discriminator_adam.zero_grad()
-        error = self._score(degraded, clean) - true_score
+        error = self._score(degraded, clean)[:, None] - true_score
         loss = (error**2).mean()
         loss.backward()
         self.discriminator_adam.step()

@@ -18,8 +18,12 @@ from keras_segan.inference import WaveformEnhancer
 from keras_segan.metrics.pool import ScoringPool
 from keras_segan.models import metricgan
 from keras_segan.models.base import SpectralMaskFrontEnd
-from keras_segan.training.metric_gan import MetricGANSteps, MetricGANTrainer, Schedule, Scorer
+from keras_segan.training import targets
+from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
+from keras_segan.training.metric_gan_steps import MetricGANSteps
 from keras_segan.training.run import Run
+from keras_segan.training.samplers import MetricGANSampler
+from keras_segan.training.targets import Scorer
 
 SIGNALS = Path(__file__).parents[1] / "keras_segan" / "data" / "selftest"
 LENGTHS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # seconds, in turn
@@ -60,8 +64,15 @@ class TorchTrainer(MetricGANTrainer):
 
     def __init__(self, system, keras_steps, front_end, *arguments):
         super().__init__(keras_steps, front_end, *arguments)
-        system.generator, self.steps = keras_steps.generator, system
-        self.enhancer = TorchEnhancer(system, front_end)
+        for name in (
+            "generators",
+            "generator_takes",
+            "generator_losses",
+            "generator_cost",
+            "through_generator",
+        ):
+            setattr(system, name, getattr(keras_steps, name))
+        self.steps, self.enhancers = system, [TorchEnhancer(system, front_end)]
 
     def _checkpoint(self, epoch: int):
         pass
@@ -76,8 +87,9 @@ def trainer(kind: str, manifest: Manifest, folder: Path, pool, schedule: Schedul
         steps = MetricGANSteps(metricgan.generator(), metricgan.discriminator(), adam(), adam())
     front_end = SpectralMaskFrontEnd(compression="log1p")
     run = Run.create(folder, {}, pool=pool, quiet=True)
-    scorer = Scorer(pool, "pesq-wb-lqo", lambda score: (score + 0.5) / 5, ("stoi",), audio.SAMPLE_RATE)
-    arguments = (front_end, UtteranceReader(), manifest, scorer, schedule, run)
+    scorer = Scorer(pool, targets.parse("pesq-wb-lqo", {}), ("stoi",), audio.SAMPLE_RATE)
+    sampler = MetricGANSampler(len(manifest.split("train")), 0, UTTERANCES)
+    arguments = (front_end, UtteranceReader(), manifest, scorer, sampler, schedule, Selection(), run)
     if kind == "torch":
         return TorchTrainer(baselines.TorchMetricGAN(try_torch()), steps, *arguments)
     return MetricGANTrainer(steps, *arguments)
@@ -88,15 +100,15 @@ def rows(floors):
     kinds = ["ours", "keras", *(["torch"] if try_torch() else [])]
     times = {kind: [] for kind in kinds}
     tensorflow_backend.enable_determinism(0)
-    schedule = Schedule(epochs=9, utterances_per_epoch=UTTERANCES, first_generator_epoch=1)
+    schedule = Schedule(epochs=9, first_generator_epoch=1)
     with tempfile.TemporaryDirectory() as folder, ScoringPool(1) as pool:
         manifest = corpus(Path(folder), UTTERANCES)
         trainers = {kind: trainer(kind, manifest, Path(folder) / kind, pool, schedule) for kind in kinds}
         for each in trainers.values():  # compiles and starts the scoring process
-            each._train_generator(1, list(range(len(LENGTHS))))
+            each._generator(1, list(range(len(LENGTHS))))
             for index in range(len(LENGTHS)):
                 sample = each._clean(index)
-                each.steps.discriminator_step(sample[None], sample[None], np.ones(1, np.float32))
+                each.steps.discriminator_step(sample[None], sample[None], np.ones((1, 1), np.float32))
         for epoch in range(1, REPEATS + 1):
             for kind, each in trainers.items():
                 start = time.perf_counter()

@@ -78,29 +78,34 @@ def epoch(count: int) -> float:
     from keras_segan.metrics.pool import ScoringPool
     from keras_segan.models import metricgan
     from keras_segan.models.base import SpectralMaskFrontEnd
-    from keras_segan.training.metric_gan import MetricGANSteps, MetricGANTrainer, Schedule, Scorer
+    from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
+    from keras_segan.training.metric_gan_steps import MetricGANSteps
     from keras_segan.training.run import Run
+    from keras_segan.training.samplers import MetricGANSampler
+    from keras_segan.training.targets import Scorer, parse
 
     tensorflow_backend.enable_determinism(0)
     steps = MetricGANSteps(
         metricgan.generator(), metricgan.discriminator(convolutions=((4, 5),)), adam(), adam()
     )
-    schedule = Schedule(epochs=2, utterances_per_epoch=count, first_generator_epoch=1)
+    schedule = Schedule(epochs=2, first_generator_epoch=1)
     with tempfile.TemporaryDirectory() as name, ScoringPool(2) as pool:
         folder = Path(name)
         manifest = corpus(folder, count, lengths=(1.0,))
         run = Run.create(folder / "run", {}, pool=pool, quiet=True)
-        scorer = Scorer(pool, "stoi", lambda score: score, (), audio.SAMPLE_RATE)
+        scorer = Scorer(pool, parse("stoi", {}), (), audio.SAMPLE_RATE)
         trainer = MetricGANTrainer(
             steps,
             SpectralMaskFrontEnd(compression="log1p"),
             UtteranceReader(),
             manifest,
             scorer,
+            MetricGANSampler(count, 0, count),
             schedule,
+            Selection(),
             run,
         )
-        trainer._train_generator(1, [0])  # compiles
+        trainer._generator(1, [0])  # compiles
         start = time.perf_counter()
         trainer._epoch(1)
         return time.perf_counter() - start

@@ -8,7 +8,7 @@ from measuring import REPEATS, compare, relative_difference, try_torch
 from keras_segan import tensorflow_backend as backend
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.training.metric_gan import MetricGANSteps
+from keras_segan.training.metric_gan_steps import MetricGANSteps
 
 BINS, HOP, RATE = 257, 256, 16000
 SMALL = ((15, 5),) * 4  # MetricGAN+'s discriminator
@@ -168,7 +168,7 @@ def _torch_training(system, x):
 
 def discriminator_rows(floors):
     systems = players()
-    score = np.array([0.4], np.float32)
+    score = np.array([[0.4]], np.float32)
     for seconds in (1.5, 3, 6):
         batch = spectra(seconds)[:2]
         flops = discriminator_flops(metricgan.CONVOLUTIONS, batch[0].shape[1])
@@ -188,7 +188,7 @@ def discriminator_rows(floors):
 
 def mixed_rows(floors):
     systems = players()
-    score = np.array([0.4], np.float32)
+    score = np.array([[0.4]], np.float32)
     batches = [spectra(seconds) for seconds in MIXED]
     flops = sum(discriminator_flops(metricgan.CONVOLUTIONS, b[0].shape[1]) for b in batches)
     yield compare(

@@ -333,6 +333,18 @@ def to_int16(waveform: np.ndarray) -> np.ndarray:
     return (np.asarray(waveform) * INT16_MAX).astype(np.int64).astype(np.int16)
 
 
+def to_saturated_int16(waveform: np.ndarray) -> np.ndarray:
+    """Converts to 16 bit as libsndfile does: times 32767, rounded, limited.
+
+    Args:
+        waveform: Float, any shape.
+
+    Returns:
+        int16 of the same shape.
+    """
+    return np.rint(np.clip(waveform, -1.0, 1.0) * INT16_MAX).astype(np.int16)
+
+
 def from_int16(samples: np.ndarray, divisor: float = 32768.0) -> np.ndarray:
     """Converts 16-bit samples to float32.
 

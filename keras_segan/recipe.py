@@ -9,7 +9,8 @@ A reproduction is a module with
 * `fit(config, manifest, run)`: trains and returns `{name of the system: Enhancer}`, the one to keep first,
 * `estimate(config, manifest)`: a `Plan`,
 * `shown_metrics(config)`: definition ids of the table's measures,
-* `published(config)`: table and row of the CSV file that the result is held against,
+* `published(config)`: table and row of the CSV file that the result is held against, or a row for each system
+  by name,
 * and where it needs them: `check(config)`, which raises where settings cannot work, before anything is
   written; `mixing(config)`, arguments of `data.sources.mix` for data that come as speech and noise;
   `breakdown(config)`, `"noise"` for a table with a row for each noise; an attribute `length` of `Config`,
@@ -192,13 +193,16 @@ def _converted(name: str, value, kind):
         ) from error
 
 
+_NO_DIFFERENCE = ("corpus", "seed", "metric", "causal", "model", "select", "log_interval")
+
+
 def differences(recipe: ModuleType, config, variant: str) -> list[str]:
-    """Lists what was changed of the variant's settings; corpus, seed, metric and model do not count."""
+    """Lists what was changed of the variant's settings, but for what chooses a published row or nothing."""
     reference = recipe.VARIANTS[variant]
     changed = []
     for field in dataclasses.fields(config):
         ours, theirs = getattr(config, field.name), getattr(reference, field.name)
-        if ours != theirs and field.name not in ("corpus", "seed", "metric", "model", "log_interval"):
+        if ours != theirs and field.name not in _NO_DIFFERENCE:
             changed.append(f"{field.name} = {ours} instead of {theirs}")
     return changed
 

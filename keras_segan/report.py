@@ -121,7 +121,7 @@ def learning_curves(log: list[dict], folder: Path, title: str) -> list[Path]:
     plots = {}
     for column in columns:
         split, _, metric = column.partition("_")
-        if split in ("validation", "test"):
+        if split.partition(" ")[0] in ("validation", "test"):
             plots.setdefault(metric, []).append(column)
     plots["loss"] = [column for column in columns if column.endswith("_loss")]
     plots["error"] = [column for column in columns if column.endswith("_error")]

@@ -122,8 +122,6 @@ def look_up(request: Request) -> Job:
     corpus = getattr(found or manifest, "corpus", mini.NAME)
     variant = recipe.choose_variant(module, request.variant, corpus)
     config = recipe.override(module.VARIANTS[variant], request.changes)
-    if hasattr(config, "metric"):
-        metrics.get(config.metric)
     if hasattr(module, "check"):
         module.check(config)
     return Job(request, module, name, variant, config, manifest, found)
@@ -392,10 +390,12 @@ def _mean_and_deviation(job: Job, lines: list[dict], definition: str) -> tuple[f
     return float(np.mean([np.mean(g) for g in groups])), float(np.mean([np.std(g) for g in groups]))
 
 
-def _published_row(system: str, default: str, published: dict) -> str:
+def _published_row(system: str, default: str | Mapping[str, str], published: dict) -> str:
     """Returns the table's row for a system: that of its name if there is one."""
     if system == "noisy":
         return "Noisy"
+    if isinstance(default, Mapping):
+        return default.get(system, "")
     return system if any(row == system for row, _ in published) else default
 
 
@@ -426,6 +426,10 @@ def _write_report(job: Job, manifest: Manifest, scores: dict[str, list[dict]], r
         f"Data: {_corpus_title(manifest.corpus)} ({_counts(manifest)}), scored on {_scored_split(manifest)}.",
         f"Variant {job.variant}, {job.choice}, {job.length}, seed {job.config.seed}.",
     ]
+    if getattr(job.config, "causal", False):
+        facts.append("Causal: no frame after the present one is looked at.")
+    if hasattr(job.config, "select"):
+        facts.append(f"Weights chosen on the {job.config.select} set.")
     rows = _rows(job, scores)
     text = report.document(
         f"{job.name} on {_corpus_title(manifest.corpus)}: published and reproduced",

@@ -14,23 +14,18 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_segan import audio, metrics
+from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
-from keras_segan.errors import DataError, MetricError
+from keras_segan.errors import DataError
 from keras_segan.layers import recurrent, spectral_norm
-from keras_segan.metrics import scale
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.recipe import Paper, Plan
-from keras_segan.training.metric_gan import (
-    ENHANCING_COST,
-    GENERATOR_COST,
-    MetricGANSteps,
-    MetricGANTrainer,
-    Schedule,
-    Scorer,
-)
+from keras_segan.training import metric_gan, targets
+from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
+from keras_segan.training.metric_gan_steps import MetricGANSteps
+from keras_segan.training.samplers import MetricGANSampler
 
 PAPER = Paper(
     title="MetricGAN: Generative Adversarial Networks based Black-box Metric Scores Optimization "
@@ -105,40 +100,27 @@ MINI = Config(corpus="mini", epochs=6, utterances_per_epoch=6)
 VARIANTS = {"table2": TABLE_2, "table1": TABLE_1, "mini": MINI}
 
 
-def target_metric(config: Config) -> metrics.Metric:
-    """Returns the metric that is optimised; "pesq" is the variant's own kind of PESQ."""
-    return metrics.get(config.pesq if config.metric == "pesq" else config.metric)
-
-
 def check(config: Config):
     """Raises if the settings cannot work, before anything is written."""
-    label(config)
+    target(config)
 
 
-def label(config: Config):
-    """Returns the function from the target metric's raw score to the discriminator's label in [0, 1]."""
-    target = target_metric(config)
-    if not target.default_scale:
-        raise MetricError(
-            f"'{target.name}' cannot be a target: its range has no end, so it has no map to [0, 1].",
-            exit_code=2,
-        )
-    to_unit = scale.get(target.default_scale)
-
-    def score_to_label(score: float) -> float:
-        if config.metric == "pesq" and config.pesq_decimals >= 0:
-            # MetricGAN.py reads the last five characters of what the ITU program prints: 3 decimals, no sign.
-            score = abs(round(score, config.pesq_decimals))
-        return to_unit(score)
-
-    return score_to_label
+def target(config: Config) -> targets.Target:
+    """Returns what the discriminator learns: the metric, mapped to [0, 1]."""
+    only = targets.single(config.metric, {"pesq": config.pesq})
+    if config.metric != "pesq" or config.pesq_decimals < 0:
+        return only
+    to_unit = only.maps[config.pesq]
+    # MetricGAN.py reads the last five characters of what the ITU program prints: 3 decimals, no sign.
+    rounded = {config.pesq: lambda score: to_unit(abs(round(score, config.pesq_decimals)))}
+    return targets.Target(only.name, rounded)
 
 
 def shown_metrics(config: Config) -> tuple[str, ...]:
     """Returns the metrics of the tables, with the variant's kind of PESQ."""
     own = PAPER.metrics if config.pesq == "pesq-wb-lqo" else (config.pesq, "stoi")
-    target = target_metric(config).definition
-    return own if target in own else (target, *own)
+    wanted = tuple(target(config).maps)
+    return tuple(dict.fromkeys((*(name for name in wanted if name not in own), *own)))
 
 
 def published(config: Config) -> tuple[str, str]:
@@ -161,18 +143,26 @@ def front_end(config: Config) -> SpectralMaskFrontEnd:
     return SpectralMaskFrontEnd(compression=config.compression, mask_floor=config.mask_floor)
 
 
+def sampler(config: Config, manifest: Manifest) -> MetricGANSampler:
+    """Returns what draws the examples."""
+    return MetricGANSampler(
+        len(manifest.split("train")),
+        len(manifest.split("validation")),
+        config.utterances_per_epoch,
+        config.seed,
+        config.history_divisor,
+        config.prefetch,
+    )
+
+
 def schedule(config: Config) -> Schedule:
-    """Returns what an epoch holds."""
+    """Returns what an epoch consists of: G from the second one on, evaluation, D."""
     return Schedule(
-        epochs=config.epochs,
-        utterances_per_epoch=config.utterances_per_epoch,
-        first_generator_epoch=config.first_generator_epoch,
-        clean_score=config.clean_score,
-        history_divisor=config.history_divisor,
-        prefetch=config.prefetch,
-        validation_limit=config.validation_limit,
+        config.epochs,
+        ("generator", "enhancement", "evaluation", "discriminator"),
+        config.first_generator_epoch,
+        config.clean_score,
         batch_size=config.batch_size,
-        seed=config.seed,
     )
 
 
@@ -186,37 +176,31 @@ def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
             config.learning_rate, config.adam_beta_1, config.adam_beta_2, epsilon=config.adam_epsilon
         )
 
-    generator, discriminator = build(config)
-    steps = MetricGANSteps(
-        generator, discriminator, adam(), adam(), config.mask_floor, config.target_score, config.layout
+    players = MetricGANSteps(
+        *build(config), adam(), adam(), config.mask_floor, config.target_score, config.layout
     )
-    target = target_metric(config).definition
-    scorer = Scorer(run.pool, target, label(config), (config.pesq, "stoi"), audio.SAMPLE_RATE)
-    reader = UtteranceReader(config.int16_divisor)
-    trainer = MetricGANTrainer(steps, front_end(config), reader, manifest, scorer, schedule(config), run)
+    scorer = targets.Scorer(run.pool, (target(config),), (config.pesq, "stoi"), audio.SAMPLE_RATE)
+    trainer = MetricGANTrainer(
+        players,
+        front_end(config),
+        UtteranceReader(config.int16_divisor),
+        manifest,
+        scorer,
+        sampler(config, manifest),
+        schedule(config),
+        Selection(validation_limit=config.validation_limit),
+        run,
+    )
     trainer.fit()
-    return trainer.systems({"recipe": "metricgan", "metric": target, "seed": config.seed})
+    return trainer.systems({"recipe": "metricgan", "metric": scorer.chosen_by, "seed": config.seed})
 
 
 def estimate(config: Config, manifest: Manifest) -> Plan:
     """Counts steps and estimates time and disk space."""
-    train = len(manifest.split("train"))
-    evaluated = min(len(manifest.split("validation")), config.validation_limit) + len(manifest.split("test"))
-    sampled = min(config.utterances_per_epoch, train)
-    plan = schedule(config)
-    discriminator = sum(plan.discriminator_samples(epoch, train) for epoch in range(1, config.epochs + 1))
-    generator = sampled * max(config.epochs - config.first_generator_epoch + 1, 0)
-    enhanced = (sampled + evaluated) * config.epochs
-    steps = {
-        "generator steps": -(-generator // config.batch_size),
-        "discriminator steps": -(-discriminator // config.batch_size),
-        "enhanced and scored utterances": enhanced,
-    }
-    seconds = manifest.mean_seconds()
-    cost = SECONDS_PER_STEP * (discriminator + GENERATOR_COST * generator + ENHANCING_COST * enhanced)
-    wav_bytes = int(2 * audio.SAMPLE_RATE * seconds) + 44
-    return Plan(steps, cost * seconds, CHECKPOINT_BYTES + wav_bytes * sampled * config.epochs)
+    selection = Selection(validation_limit=config.validation_limit)
+    return metric_gan.plan(
+        MetricGANSteps, sampler(config, manifest), schedule(config), selection, manifest, SECONDS_PER_STEP
+    )
 
 
 SECONDS_PER_STEP = 0.28  # of a discriminator step for a second of audio on two cores
-CHECKPOINT_BYTES = 150_000_000  # two checkpoints and the saved models

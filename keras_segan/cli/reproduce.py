@@ -9,7 +9,9 @@ from keras_segan.cli import options
 @click.command()
 @click.argument("paper", required=False)
 @click.option("--list", "list_papers", is_flag=True, help="List the papers and stop.")
-@click.option("--metric", help="Target: pesq, stoi, a registered metric or module:function@lo..hi.")
+@click.option(
+    "--metric", help="Target: pesq, stoi, a registered metric or module:function@lo..hi; several with commas."
+)
 @click.option(
     "--model", help="Which of the paper's systems to train, where it has several (shah: v-gan, dnn...)."
 )
@@ -25,6 +27,12 @@ from keras_segan.cli import options
     "--batch-size",
     type=click.IntRange(min=1),
     help="Utterances of one training step, for a GPU; a deviation where the paper has 1.",
+)
+@click.option("--causal", is_flag=True, help="A generator that looks at no later frame (metricgan_okd).")
+@click.option(
+    "--select",
+    type=click.Choice(["validation", "test"]),
+    help="Which set chooses the weights (metricgan_plus, metricgan_okd); test is said in the table.",
 )
 @options.jobs
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
@@ -44,6 +52,8 @@ def command(
     seed,
     epochs,
     batch_size,
+    causal,
+    select,
     jobs,
     resume,
     changes,
@@ -74,6 +84,8 @@ def command(
         "seed": seed,
         "epochs": epochs,
         "batch_size": batch_size,
+        "causal": causal or None,
+        "select": select,
     }
     named = {key: value for key, value in given.items() if value is not None}
     request = reproduction.Request(

@@ -6,7 +6,8 @@ after the manifest was made.
 
 import csv
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keras_segan import audio
@@ -60,6 +61,21 @@ class Manifest:
     def split(self, name: str) -> tuple[Utterance, ...]:
         """Returns the pairs of one split."""
         return tuple(u for u in self.utterances if u.split == name)
+
+    def with_validation(self, speakers: Iterable[str]) -> "Manifest":
+        """Returns a manifest whose training pairs of some speakers are for validation.
+
+        Args:
+            speakers: Their names; without effect if there is a validation split already.
+        """
+        if self.split("validation"):
+            return self
+        chosen = set(speakers)
+        moved = (
+            replace(u, split="validation") if u.split == "train" and u.speaker in chosen else u
+            for u in self.utterances
+        )
+        return Manifest(tuple(moved), self.corpus)
 
     def mean_seconds(self, sample: int = 50) -> float:
         """Returns the mean length of the clean files in seconds, from the headers of a few of them."""

@@ -41,7 +41,8 @@ def recognise(path: Path | str) -> Sources | None:
     Args:
         path: A folder laid out as sednn's mini data (train_speech, train_noise, test_speech, test_noise), or
             one that holds clean_speech/index.csv (columns file and split) and noises/noise115,
-            noises/noisex92: the training and test noises of Xu et al.
+            noises/noisex92: the training and test noises of Xu et al. With noises/index.csv (columns type,
+            split and file) there, one recording of each of its types of test noise is tested with as well.
 
     Returns:
         The sources, `None` if it is neither.
@@ -58,6 +59,8 @@ def recognise(path: Path | str) -> Sources | None:
         for split, folder in (("train", "noise115"), ("test", "noisex92")):
             # Named by their last part, as the papers name them: n1, leopard.
             files["noise", split] = {f.stem: f for f in _filled(path / "noises" / folder).values()}
+        # What is left of NOISEX-92 is at 8 kHz, so noise with a band above 4 kHz has to come from elsewhere.
+        files["noise", "test"] |= _one_of_each_type(path)
     else:
         return None
     speech, noise = ({split: files[kind, split] for split in SPLITS} for kind in ("speech", "noise"))
@@ -80,6 +83,16 @@ def _listed(path: Path, split: str) -> dict[str, Path]:
     if missing or not files:
         raise DataError(f"{index}: {missing[0] if missing else split + ' files'} missing; check the folder.")
     return files
+
+
+def _one_of_each_type(path: Path) -> dict[str, Path]:
+    index = path / "noises" / "index.csv"
+    if not index.is_file():
+        return {}
+    with open(index, newline="", encoding="utf-8") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["split"] == "test"]
+    first = {row["type"]: path / row["file"] for row in reversed(rows)}
+    return dict(sorted(first.items()))
 
 
 def _name(path: Path, speech: Mapping, noise: Mapping) -> str:

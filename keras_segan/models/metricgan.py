@@ -11,7 +11,6 @@ CONVOLUTIONS = ((15, 5), (25, 7), (40, 9), (50, 11))  # filters, kernel size
 MINIMUM_FRAMES = 29  # below this the last convolution has no output
 LAYOUTS = ("legacy", "transpose")
 CONVOLUTION_METHODS = ("tiled", "direct")
-SMALLEST_TILED_KERNEL = 7  # below, direct convolution is faster
 
 
 def generator(
@@ -69,7 +68,7 @@ def discriminator(
         convolutions: Filters and kernel size of each convolution.
         dense: Units of the hidden dense layers.
         spectral_norm: Mode of `layers.SpectralNormalization`.
-        convolution_method: `"tiled"` (`layers.TiledConv2D` for kernels of 7 and more, three times as fast
+        convolution_method: `"tiled"` (`layers.TiledConv2D`, three times as fast
             on a CPU, equal to float32 rounding) or `"direct"`.
         name: Name of the model.
 
@@ -105,8 +104,7 @@ def scores_of_images(x, convolutions, dense, scores: int, spectral_norm: str, co
         known = ", ".join(CONVOLUTION_METHODS)
         raise ValueError(f"convolution_method must be one of {known}, not '{convolution_method}'")
     for number, (filters, size) in enumerate(convolutions, start=1):
-        tiled = convolution_method == "tiled" and size >= SMALLEST_TILED_KERNEL
-        layer_class = TiledConv2D if tiled else layers.Conv2D
+        layer_class = TiledConv2D if convolution_method == "tiled" else layers.Conv2D
         convolution = layer_class(filters, size, padding="valid", name=f"conv_{number}")
         x = SpectralNormalization(convolution, spectral_norm, name=f"sn_conv_{number}")(x)
         x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"conv_{number}_leaky_relu")(x)

@@ -20,10 +20,16 @@ KERNEL_SIZE = 5
 MINIMUM_FRAMES = 17  # below this the last convolution has no output
 
 
-def front_end() -> SpectralMaskFrontEnd:
+def front_end(mask_floor: float = MASK_FLOOR) -> SpectralMaskFrontEnd:
     """The signal processing around the generator: log1p magnitude, not normalised, zero padding.
 
     torch adds 1e-14 to the power before the root; that moves the magnitude by at most 1e-7 and is left out.
+
+    Args:
+        mask_floor: Smallest value of the mask.
+
+    Returns:
+        The front end.
 
     Reference:
         SpeechBrain, recipes/Voicebank/enhance/MetricGAN, `compute_feats`.
@@ -31,7 +37,7 @@ def front_end() -> SpectralMaskFrontEnd:
     return SpectralMaskFrontEnd(
         compression="log1p",
         normalisation="none",
-        mask_floor=MASK_FLOOR,
+        mask_floor=mask_floor,
         window="hamming-periodic",
         padding="constant",
         tail=0,
@@ -88,7 +94,7 @@ def discriminator(
     bins: int = 257,
     filters=FILTERS,
     scores: int = 1,
-    convolution_method: str = "direct",
+    convolution_method: str = "tiled",
     name: str = "metricgan_plus_discriminator",
 ) -> keras.Model:
     """The surrogate of the metric: looks at two spectra and predicts one score, or several.

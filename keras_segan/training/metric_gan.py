@@ -1,173 +1,131 @@
-"""Training of a generator through a discriminator that learns a metric (MetricGAN's loop)."""
+"""Training of generators through a discriminator that learns metrics: the loop of the MetricGAN family.
+
+The papers differ in four small objects, and nowhere else: the players (`metric_gan_steps`), the sampler
+(`samplers`), the targets (`targets`), and schedule and selection (here).
+"""
 
 import contextlib
 import itertools
-import random
 import re
 import resource
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_segan import audio, dsp, metrics, tensorflow_backend
+from keras_segan import audio, dsp, metrics
+from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import RecentlyUsed
 from keras_segan.errors import MetricError
 from keras_segan.front_ends.spectral_mask import Analysis
-from keras_segan.metrics.pool import ScoreItem
-from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer
-from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
+from keras_segan.recipe import Plan
+from keras_segan.training.metric_gan_steps import Players
 from keras_segan.training.run import assign_groups, groups_to_arrays, variables_to_arrays
+from keras_segan.training.samplers import Example, Sampler
 
-# Cost of a generator step and of enhancing and scoring one utterance, in discriminator steps.
-GENERATOR_COST = 1.6
-ENHANCING_COST = 0.04
+ENHANCING_COST = 0.04  # of enhancing and scoring one utterance, in steps of the discriminator
 
 FEATURE_BYTES = 2**28  # of spectra that are used again in the same epoch
 REPLAY_BYTES = 2**28  # of 16-bit waveforms; older ones are read back from the run folder
 EVALUATION_BLOCK = 64  # utterances that are enhanced at once
 WAITING_BLOCKS = 16  # at most so many wait for their scores, which bounds the memory
+CHECKPOINT_BYTES = 150_000_000  # two checkpoints and the saved models
 
 
-class MetricGANSteps:
-    """The two players' training steps, each naming its own variables.
+@dataclass(frozen=True)
+class Schedule:
+    """What an epoch consists of; defaults are MetricGAN's.
 
-    Both networks are called with `training=True` in both steps: the discriminator's batch statistics,
-    moving averages and u advance in generator steps too, as in the original.
-
-    Args:
-        generator: From normalised magnitude `(batch, frames, bins)` to mask, same shape.
-        discriminator: From `(batch, bins, frames, 2)` to a score `(batch, 1)`.
-        generator_optimizer: A Keras optimizer.
-        discriminator_optimizer: A Keras optimizer.
-        mask_floor: Smallest value of the mask.
-        target_score: The score that the generator aims at: s in equation 5 of the paper.
-        layout: See `models.metricgan.image`.
-
-    Reference:
-        Fu et al. 2019, equations 4 and 5; MetricGAN.py, `MetricGAN` and `Discriminator`.
+    Attributes:
+        epochs: Number of epochs.
+        phases: `"generator"` trains the generators, `"enhancement"` enhances the epoch's utterances and
+            starts scoring them, `"evaluation"` does so with validation and test utterances,
+            `"discriminator"` trains the discriminator.
+        first_generator_epoch: The generators are not trained before this epoch.
+        clean_score: Label of a clean utterance against itself.
+        quantised: Whether this epoch's enhanced utterances are rounded to 16 bit before they are scored and
+            shown to the discriminator; those of earlier epochs are in any case.
+        to_int16: How a waveform is rounded.
+        batch_size: Utterances of one training step; their losses are averaged.
     """
 
-    def __init__(
-        self,
-        generator: keras.Model,
-        discriminator: keras.Model,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        mask_floor: float = 0.05,
-        target_score: float = 1.0,
-        layout: str = "legacy",
-    ):
-        self.generator = generator
-        self.discriminator = discriminator
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        self.mask_floor = mask_floor
-        self.target_score = target_score
-        self.layout = layout
-        # Built now: an optimizer that builds lazily would come back from a checkpoint without moments.
-        generator_optimizer.build(generator.trainable_variables)
-        discriminator_optimizer.build(discriminator.trainable_variables)
-        bins = generator.input_shape[-1]
-        spectrum = (None, None, bins)
-        compiled, frames = tensorflow_backend.compiled, (None,)
-        self._generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum)
-        self._discriminator_step = compiled(self._step_discriminator, spectrum, spectrum, (None,))
-        self._padded_generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum, frames)
-        self._padded_discriminator_step = compiled(
-            self._step_discriminator, spectrum, spectrum, (None,), frames
-        )
-
-    def generator_loss(self, normalised, noisy, clean, frames=None):
-        """Squared distance of the predicted score from the target.
-
-        Args:
-            normalised: The generator's input `(batch, frames, bins)`.
-            noisy: Noisy magnitude `(batch, frames, bins)`, not normalised.
-            clean: Clean magnitude `(batch, frames, bins)`.
-            frames: `(batch,)`, each utterance's own number of frames, if they are padded to one.
-
-        Returns:
-            A scalar.
-        """
-        own = None if frames is None else metricgan.true_frames(frames, ops.shape(normalised)[1])
-        mask = ops.maximum(self.generator(normalised, training=True, mask=own), self.mask_floor)
-        return ops.mean(ops.square(self._score(mask * noisy, clean, frames) - self.target_score))
-
-    def discriminator_loss(self, degraded, clean, true_score, frames=None):
-        """Squared distance of the predicted score from the true one.
-
-        Args:
-            degraded: Magnitude `(batch, frames, bins)`.
-            clean: Magnitude `(batch, frames, bins)`.
-            true_score: `(batch,)`, on the scale [0, 1].
-            frames: See `generator_loss`.
-
-        Returns:
-            The loss and the mean of |D - true score|, scalars.
-        """
-        error = self._score(degraded, clean, frames)[:, 0] - true_score
-        return ops.mean(ops.square(error)), ops.mean(ops.abs(error))
-
-    def _score(self, degraded, clean, frames):
-        if frames is None:
-            return self.discriminator(metricgan.pair(degraded, clean, self.layout), training=True)
-        images = metricgan.padded_pair(degraded, clean, frames, self.layout)
-        return metricgan.padded_scores(self.discriminator, images, frames)
-
-    def generator_step(self, normalised, noisy, clean, frames=None) -> float:
-        """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
-        step = self._generator_step if frames is None else self._padded_generator_step
-        return float(step(*_float32(normalised, noisy, clean, frames)))
-
-    def discriminator_step(self, degraded, clean, true_score, frames=None) -> tuple[float, float]:
-        """Updates the discriminator once; arguments as `discriminator_loss`. Returns its values before."""
-        step = self._discriminator_step if frames is None else self._padded_discriminator_step
-        loss, error = step(*_float32(degraded, clean, true_score, frames))
-        return float(loss), float(error)
-
-    def _step_generator(self, *batch):
-        variables = self.generator.trainable_variables
-        loss, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.generator_loss(*batch), variables
-        )
-        self.generator_optimizer.apply(gradients, variables)
-        return loss
-
-    def _step_discriminator(self, *batch):
-        variables = self.discriminator.trainable_variables
-        result, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.discriminator_loss(*batch), variables
-        )
-        self.discriminator_optimizer.apply(gradients, variables)
-        return result
+    epochs: int
+    phases: tuple[str, ...] = ("generator", "enhancement", "evaluation", "discriminator")
+    first_generator_epoch: int = 2
+    clean_score: float = 1.0
+    quantised: bool = True
+    to_int16: Callable[[np.ndarray], np.ndarray] = audio.to_int16
+    batch_size: int = 1
 
 
-def _float32(*batch) -> list:
-    """Converts what a step takes; `None` is left out."""
-    return [ops.convert_to_tensor(np.asarray(values, np.float32)) for values in batch if values is not None]
+def peak_normalised(waveform: np.ndarray) -> np.ndarray:
+    """What MetricGAN's program scores: peak-normalised, through 16 bit.
+
+    Args:
+        waveform: `(samples,)`.
+
+    Returns:
+        float32 `(samples,)`.
+
+    Reference:
+        MetricGAN.py, "Evaluate the performance of generator in a validation set".
+    """
+    return audio.from_int16(audio.to_int16(dsp.peak_normalise(waveform)))
+
+
+def limited(waveform: np.ndarray) -> np.ndarray:
+    """Returns a waveform with its values limited to [-1, 1]."""
+    return np.clip(waveform, -1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which weights are kept; defaults are MetricGAN's.
+
+    Attributes:
+        splits: What is evaluated in every epoch.
+        first_epoch: Epoch of the first evaluation.
+        validation_limit: Validate on at most so many utterances.
+        kept: Systems of each generator, the best first: "last", "best on validation", "best on test".
+        prepare: What happens to an enhanced waveform before it is scored.
+    """
+
+    splits: tuple[str, ...] = ("validation", "test")
+    first_epoch: int = 1
+    validation_limit: int = 1_000_000
+    kept: tuple[str, ...] = ("last", "best on validation", "best on test")
+    prepare: Callable[[np.ndarray], np.ndarray] = peak_normalised
+
+    def utterances(self, manifest: Manifest, epochs: int) -> int:
+        """Returns how many utterances are evaluated in so many epochs."""
+        sizes = {split: len(manifest.split(split)) for split in self.splits}
+        if "validation" in sizes:
+            sizes["validation"] = min(sizes["validation"], self.validation_limit)
+        return sum(sizes.values()) * max(epochs - self.first_epoch + 1, 0)
 
 
 def stacked(rows: list[tuple[np.ndarray, ...]]) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Makes one batch of utterances.
 
     Args:
-        rows: For each utterance its spectra `(frames, bins)`, all of one length.
+        rows: For each utterance its spectra `(frames, bins)`, all of one length. An utterance that is alone
+            may bring a waveform as well.
 
     Returns:
         The spectra `(batch, frames, bins)`, padded with zeros at the end, and each utterance's own number of
         frames; `None` for a batch of one, which needs no padding.
     """
+    if len(rows) == 1:
+        return [array[None] for array in rows[0]], None
     frames = np.array([len(row[0]) for row in rows])
     columns = [
         np.stack([np.pad(spectrum, ((0, frames.max() - len(spectrum)), (0, 0))) for spectrum in column])
         for column in zip(*rows, strict=True)
     ]
-    return columns, frames if len(rows) > 1 else None
+    return columns, frames
 
 
 def batched(items: Iterable, size: int) -> Iterator[tuple]:
@@ -176,328 +134,355 @@ def batched(items: Iterable, size: int) -> Iterator[tuple]:
     return iter(lambda: tuple(itertools.islice(iterator, size)), ())
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One entry of the discriminator's training list.
-
-    Attributes:
-        utterance: Index in the training list.
-        epoch: Epoch in which it was enhanced, 0 for the clean utterance itself.
-        score: Its true score on the scale [0, 1].
-    """
-
-    utterance: int
-    epoch: int
-    score: float
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How much of what an epoch holds; defaults are MetricGAN's.
-
-    Attributes:
-        epochs: Number of epochs.
-        utterances_per_epoch: Utterances drawn for an epoch.
-        first_generator_epoch: The generator is not trained before this epoch.
-        clean_score: Label of a clean utterance against itself.
-        history_divisor: One in so many earlier samples is trained on again.
-        prefetch: See `replay.SampleStream.take`.
-        validation_limit: Validate on at most so many utterances.
-        batch_size: Utterances of one training step; their losses are averaged.
-        seed: Of the order of the samples.
-    """
-
-    epochs: int
-    utterances_per_epoch: int = 100
-    first_generator_epoch: int = 2
-    clean_score: float = 1.0
-    history_divisor: int = 10
-    prefetch: int = 1
-    validation_limit: int = 1000
-    batch_size: int = 1
-    seed: int = 999
-
-    def discriminator_samples(self, epoch: int, utterances: int) -> int:
-        """Samples of the three passes of an epoch: current, current and past, current."""
-        current = 2 * min(self.utterances_per_epoch, utterances)
-        return 3 * current + (epoch - 1) * current // self.history_divisor
-
-
-class Scorer:
-    """Scores waveforms in the run's worker processes.
+def plan(
+    players: type[Players],
+    sampler: Sampler,
+    schedule: Schedule,
+    selection: Selection,
+    manifest: Manifest,
+    seconds_per_step: float,
+    generators: int = 1,
+) -> Plan:
+    """Counts steps and estimates time and disk space.
 
     Args:
-        pool: A `metrics.pool.ScoringPool`.
-        target: Definition id of the metric that is optimised.
-        to_unit: Maps its raw score to the label in [0, 1].
-        shown: Definition ids of the metrics logged on validation and test utterances.
-        sample_rate: In Hz.
+        players: The class of the training steps.
+        sampler: What is trained on.
+        schedule: What an epoch consists of.
+        selection: What is evaluated.
+        manifest: The corpus.
+        seconds_per_step: Of a discriminator step for a second of audio on two cores.
+        generators: Number of generators.
+
+    Returns:
+        The plan.
     """
-
-    def __init__(self, pool, target: str, to_unit, shown: tuple[str, ...], sample_rate: int):
-        self.pool = pool
-        self.target = target
-        self.to_unit = to_unit
-        self.shown = tuple(dict.fromkeys((target, *shown)))
-        self.sample_rate = sample_rate
-
-    def submit(self, names, pairs) -> object:
-        """Starts scoring (id, clean, processed) triples; returns what `gather` takes."""
-        items = [
-            ScoreItem(name, clean, processed, self.sample_rate, names) for name, clean, processed in pairs
-        ]
-        return self.pool.submit(items)
-
-    def gather(self, *handles) -> list:
-        """Waits for scores; returns `ScoreResult`s in the order of the items."""
-        return [result for handle in handles for result in self.pool.gather(handle)]
+    epochs = schedule.epochs
+    discriminator = sum(sampler.steps(epoch) for epoch in range(1, epochs + 1))
+    generator = generators * sampler.drawn * max(epochs - schedule.first_generator_epoch + 1, 0)
+    enhanced = sampler.drawn * epochs + generators * selection.utterances(manifest, epochs)
+    steps = {
+        "generator steps": -(-generator // schedule.batch_size),
+        "discriminator steps": -(-discriminator // schedule.batch_size),
+        "enhanced and scored utterances": enhanced,
+    }
+    seconds = manifest.mean_seconds()
+    cost = seconds_per_step * (discriminator + players.generator_cost * generator + ENHANCING_COST * enhanced)
+    wav_bytes = int(2 * audio.SAMPLE_RATE * seconds) + 44
+    return Plan(steps, cost * seconds, CHECKPOINT_BYTES * generators + wav_bytes * sampler.drawn * epochs)
 
 
 class MetricGANTrainer:
-    """MetricGAN's loop: generator, evaluate, enhance, score, discriminator three times.
+    """The loop: train generators, enhance, evaluate, train the discriminator, in the order of the schedule.
 
-    Evaluation needs the generator alone, so its utterances are scored while the discriminator is trained.
+    Evaluation needs the generators alone, so its utterances are scored while other phases run.
 
     Args:
-        steps: The players.
+        steps: The players, `metric_gan_steps.Players`.
         front_end: A `models.base.SpectralMaskFrontEnd`.
         reader: A `data.pipeline.UtteranceReader`.
         manifest: The corpus.
-        scorer: A `Scorer`.
+        scorer: A `targets.Scorer`.
+        sampler: A `samplers.Sampler`.
         schedule: A `Schedule`.
+        selection: A `Selection`.
         run: A `training.run.Run`.
 
     Reference:
         MetricGAN.py, the loop over `gan_epoch`.
     """
 
-    def __init__(self, steps, front_end, reader, manifest, scorer, schedule: Schedule, run):
+    def __init__(self, steps, front_end, reader, manifest, scorer, sampler, schedule, selection, run):
         self.steps = steps
         self.reader = reader
         self.scorer = scorer
+        self.sampler = sampler
         self.schedule = schedule
+        self.selection = selection
         self.run = run
-        self.enhancer = Enhancer(steps.generator, front_end)
+        self.front_end = front_end
+        self.enhancers = [Enhancer(generator, front_end) for generator in steps.generators]
         self.train = manifest.split("train")
-        self.evaluated = {name: manifest.split(name) for name in ("validation", "test")}
-        self.rng = random.Random(schedule.seed)
-        self.order = list(range(len(self.train)))
-        python2_shuffle(self.order, self.rng)
-        self.validation_order = list(range(len(self.evaluated["validation"])))
-        python2_shuffle(self.validation_order, self.rng)
-        self.replay = ReplayBuffer(self.rng, schedule.history_divisor)
+        self.evaluated = {name: self._list(manifest, name) for name in selection.splits}
         self.best: dict[str, tuple[int, float, list[np.ndarray]]] = {}
+        self.noisy_scores: dict[int, tuple[float, ...]] = {}
         self.seconds: dict[str, float] = {}
         self._features = RecentlyUsed(FEATURE_BYTES)
         self._enhanced = RecentlyUsed(REPLAY_BYTES)
+        self._fresh: dict[int, np.ndarray] = {}  # this epoch's enhanced waveforms, if they are not rounded
+        self._scoring = self._evaluations = None
 
     def fit(self):
         """Trains from the last checkpoint, or from the beginning, to the last epoch."""
         first = self._restore() + 1
-        count = len(self.train)
-        work = [self._work(epoch, count) for epoch in range(1, self.schedule.epochs + 1)]
+        work = [self._work(epoch) for epoch in range(1, self.schedule.epochs + 1)]
         self.run.start_progress(sum(work), sum(work[: first - 1]))
         for epoch in range(first, self.schedule.epochs + 1):
             self._epoch(epoch)
         self.run.end_progress()
 
     def systems(self, information: dict) -> dict[str, Enhancer]:
-        """Returns the trained enhancers: the last, the best on validation and the best on test.
+        """Returns the trained enhancers of each generator that the selection keeps.
 
         Args:
             information: Facts to keep with each model.
         """
-        last = self.steps.generator.get_weights()
-        chosen = {"last": (self.schedule.epochs, last)}
-        chosen.update(
-            {f"best on {name}": (epoch, weights) for name, (epoch, _, weights) in self.best.items()}
-        )
         systems = {}
-        for name, (epoch, weights) in chosen.items():
-            network = keras.models.clone_model(self.steps.generator)
-            network.set_weights(weights)
-            facts = {**information, "system": name, "epoch": int(epoch)}
-            systems[name] = Enhancer(network, self.enhancer.front_end, facts)
+        for number, generator in enumerate(self.steps.generators):
+            chosen = {"last": (self.schedule.epochs, generator.get_weights())}
+            for split in self.selection.splits:
+                epoch, _, weights = self.best.get(self._key(split, number), (0, 0.0, None))
+                if weights is not None:
+                    chosen[f"best on {split}"] = epoch, weights
+            kept = [name for name in self.selection.kept if name in chosen] or ["last"]
+            for name in kept:
+                epoch, weights = chosen[name]
+                network = keras.models.clone_model(generator)
+                network.set_weights(weights)
+                title = f"{self._title(number)}{name}"
+                facts = {**information, "system": title, "epoch": int(epoch)}
+                systems[title] = Enhancer(network, self.front_end, facts)
         return systems
 
-    def _work(self, epoch: int, utterances: int) -> float:
+    def _title(self, number: int) -> str:
+        if len(self.steps.generators) == 1:
+            return ""
+        return f"{self.scorer.targets[number].name} generator "
+
+    def _key(self, split: str, number: int) -> str:
+        return split if number == 0 else f"{split}_g{number + 1}"
+
+    def _list(self, manifest: Manifest, name: str) -> list:
+        utterances = manifest.split(name)
+        if name == "validation":
+            return [utterances[i] for i in self.sampler.validation[: self.selection.validation_limit]]
+        return list(utterances)
+
+    def _work(self, epoch: int) -> float:
         """Cost of an epoch in discriminator steps, as measured on two cores."""
-        sampled = min(self.schedule.utterances_per_epoch, utterances)
-        evaluated = sum(len(self._list(name)) for name in self.evaluated)
-        trained = sampled if epoch >= self.schedule.first_generator_epoch else 0
-        enhanced = ENHANCING_COST * (evaluated + sampled)
-        return self.schedule.discriminator_samples(epoch, utterances) + GENERATOR_COST * trained + enhanced
+        drawn, generators = self.sampler.drawn, len(self.steps.generators)
+        trained = drawn if epoch >= self.schedule.first_generator_epoch else 0
+        evaluated = sum(map(len, self.evaluated.values())) if epoch >= self.selection.first_epoch else 0
+        enhanced = ENHANCING_COST * (generators * evaluated + drawn)
+        return self.sampler.steps(epoch) + self.steps.generator_cost * trained + enhanced
 
     def _epoch(self, epoch: int):
-        self.seconds = {}
-        python2_shuffle(self.order, self.rng)
-        sampled = self.order[: self.schedule.utterances_per_epoch]
+        self.seconds, self._evaluations = {}, {}
         row = {"epoch": epoch}
-        if epoch >= self.schedule.first_generator_epoch:
-            row["g_loss"] = self._train_generator(epoch, list(sampled))
-        training = self._start_enhanced(epoch, sampled)
-        evaluations = {name: self._start_evaluation(epoch, name) for name in self.evaluated}
-        current = self._make_samples(epoch, sampled, training)
-        trained = self._train_discriminator(epoch, current)
-        for name, handles in evaluations.items():
-            row.update(self._end_evaluation(epoch, name, handles))
-        row["samples_scored"] = len(current) - len(sampled)
-        row.update(trained)
+        drawn = self.sampler.utterances(epoch)
+        for phase in self.schedule.phases:
+            row.update(getattr(self, f"_{phase}")(epoch, drawn))
+        for key, handles in self._evaluations.items():
+            row.update(self._end_evaluation(epoch, key, handles))
         row.update({f"s_{phase}": round(seconds, 2) for phase, seconds in self.seconds.items()})
         row["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         self.run.log_epoch(row)
         self._checkpoint(epoch)
         self._report(epoch, row)
 
-    def _train_generator(self, epoch: int, sampled: list[int]) -> float:
-        stream = SampleStream(sampled, self.rng)
-        drawn = stream.take(len(sampled), self.schedule.prefetch)
-        losses, number = [], 0
-        for batch in batched(drawn, self.schedule.batch_size):
+    def _generator(self, epoch: int, drawn: list[int]) -> dict[str, float]:
+        """Trains the generators on the epoch's utterances."""
+        if epoch < self.schedule.first_generator_epoch:
+            return {}
+        losses = []
+        for batch in batched(self.sampler.generator_order(drawn), self.schedule.batch_size):
             with self._timed("g"):
-                spectra, frames = stacked([(*self._noisy(index)[:2], self._clean(index)) for index in batch])
-                losses += len(batch) * [self.steps.generator_step(*spectra, frames)]
-            number += len(batch)
-            self.run.advance(GENERATOR_COST * len(batch), self._where(epoch, "G", number, len(sampled)))
-        return float(np.mean(losses))
+                rows = [tuple(self._given(name, i) for name in self.steps.generator_takes) for i in batch]
+                arrays, frames = stacked(rows)
+                values = self.steps.generator_step(*_with_frames(arrays, frames))
+                losses += len(batch) * [np.ravel(values)]
+            where = self._where(epoch, "G", len(losses), len(drawn))
+            self.run.advance(self.steps.generator_cost * len(batch), where)
+        means = np.mean(losses, axis=0)
+        return {name: float(mean) for name, mean in zip(self.steps.generator_losses, means, strict=True)}
 
-    def _list(self, name: str) -> list:
-        utterances = self.evaluated[name]
-        if name == "validation":
-            return [utterances[i] for i in self.validation_order[: self.schedule.validation_limit]]
-        return list(utterances)
+    def _enhancement(self, epoch: int, drawn: list[int]) -> dict[str, float]:
+        """Enhances the epoch's utterances and starts scoring them."""
+        triples, number = [], self.sampler.enhancing_generator(len(self.enhancers))
+        with self._timed("enhance_train"):
+            masks = self.enhancers[number].infer_many([self._noisy(index)[0] for index in drawn])
+            self._fresh = {}
+            for index, mask in zip(drawn, masks, strict=True):
+                scored = self._keep_enhanced(index, epoch, mask)
+                triples.append((self.train[index].id, self.reader.clean(self.train[index]), scored))
+        self._scoring = self.scorer.submit(self.scorer.definitions, triples), self._score_noisy(drawn)
+        where = self._where(epoch, "enhance", len(drawn), len(drawn))
+        self.run.advance(ENHANCING_COST * len(drawn), where)
+        return {}
 
-    def _start_evaluation(self, epoch: int, name: str) -> list:
-        """Enhances validation or test utterances and starts scoring them."""
-        utterances, handles = self._list(name), []
+    def _keep_enhanced(self, index: int, epoch: int, mask: np.ndarray) -> np.ndarray:
+        """Writes an enhanced utterance to the history; returns what of it is to be scored."""
+        utterance = self.train[index]
+        _, magnitude, phase = self._noisy(index)
+        analysis = Analysis(magnitude, phase, len(self.reader.noisy(utterance)))
+        enhanced = self.front_end.synthesise(mask, analysis) / np.float32(utterance.scale)
+        samples = self.schedule.to_int16(enhanced)
+        self._enhanced.put((index, epoch), samples)
+        audio.write(self._replay_path(index, epoch), samples, self.scorer.sample_rate)
+        if self.schedule.quantised:
+            return self.reader.from_int16(samples)
+        self._fresh[index] = enhanced
+        return limited(enhanced)
+
+    def _score_noisy(self, drawn: list[int]):
+        """Starts scoring noisy utterances whose scores are wanted and not known yet."""
+        if "noisy" not in self.sampler.kinds:
+            return None
+        new = [index for index in dict.fromkeys(drawn) if index not in self.noisy_scores]
+        utterances = [self.train[index] for index in new]
+        triples = [(u.id, self.reader.clean(u), self.reader.noisy(u)) for u in utterances]
+        return new, self.scorer.submit(self.scorer.definitions, triples)
+
+    def _evaluation(self, epoch: int, drawn: list[int]) -> dict[str, float]:
+        """Enhances validation and test utterances and starts scoring them."""
+        if epoch >= self.selection.first_epoch:
+            for number, enhancer in enumerate(self.enhancers):
+                for split in self.evaluated:
+                    key = self._key(split, number)
+                    self._evaluations[key] = self._start_evaluation(epoch, split, enhancer)
+        return {}
+
+    def _start_evaluation(self, epoch: int, name: str, enhancer) -> list:
+        utterances, handles = self.evaluated[name], []
         for block in batched(enumerate(utterances, start=1), EVALUATION_BLOCK):
             with self._timed("enhance_" + name):
-                noisy = [self.reader.noisy(utterance) for _, utterance in block]
-                pairs = [
-                    (utterance.id, self.reader.clean(utterance), enhanced)
-                    for (_, utterance), enhanced in zip(
-                        block, evaluation_waveforms(self.enhancer, noisy), strict=True
-                    )
+                enhanced = enhancer.enhance_many([self.reader.noisy(utterance) for _, utterance in block])
+                triples = [
+                    (utterance.id, self.reader.clean(utterance), self.selection.prepare(waveform))
+                    for (_, utterance), waveform in zip(block, enhanced, strict=True)
                 ]
             with self._timed("score_" + name):
                 self.scorer.gather(*handles[:-WAITING_BLOCKS][-1:])
-            handles.append(self.scorer.submit(self.scorer.shown, pairs))
+            handles.append(self.scorer.submit(self.scorer.shown, triples))
             where = self._where(epoch, name, block[-1][0], len(utterances))
             self.run.advance(ENHANCING_COST * len(block), where)
         return handles
 
-    def _end_evaluation(self, epoch: int, name: str, handles: list) -> dict[str, float]:
+    def _end_evaluation(self, epoch: int, key: str, handles: list) -> dict[str, float]:
         """Waits for the scores and returns their means."""
-        with self._timed("score_" + name):
+        split, _, generator = key.partition("_")
+        with self._timed("score_" + split):
             results = self.scorer.gather(*handles)
         if not results:
             return {}
         scores = [result.scores for result in results if result.failure is None]
         self._note_failures(results)
         if not scores:
-            raise MetricError(f"None of the {len(results)} {name} utterances could be scored.")
+            raise MetricError(f"None of the {len(results)} {split} utterances could be scored.")
         means = {metric: float(np.mean([s[metric] for s in scores])) for metric in self.scorer.shown}
-        self._remember_best(epoch, name, means[self.scorer.target])
-        return {f"{name}_{metric}": value for metric, value in means.items()}
+        self._remember_best(epoch, key, means[self.scorer.chosen_by])
+        suffix = f" {generator}" if generator else ""
+        return {f"{split}{suffix}_{metric}": value for metric, value in means.items()}
 
-    def _remember_best(self, epoch: int, name: str, score: float):
-        higher = metrics.get(self.scorer.target).higher_is_better
-        if name in self.best and (score <= self.best[name][1] if higher else score >= self.best[name][1]):
+    def _remember_best(self, epoch: int, key: str, score: float):
+        higher = metrics.get(self.scorer.chosen_by).higher_is_better
+        if key in self.best and (score <= self.best[key][1] if higher else score >= self.best[key][1]):
             return
-        self.best[name] = (epoch, score, self.steps.generator.get_weights())
+        number = int(key.partition("_g")[2] or 1) - 1
+        self.best[key] = epoch, score, self.steps.generators[number].get_weights()
 
-    def _start_enhanced(self, epoch: int, sampled: list[int]):
-        """Enhances the epoch's utterances and starts scoring them."""
-        pairs = []
-        with self._timed("enhance_train"):
-            masks = self.enhancer.infer_many([self._noisy(index)[0] for index in sampled])
-            for index, mask in zip(sampled, masks, strict=True):
-                utterance = self.train[index]
-                _, magnitude, phase = self._noisy(index)
-                analysis = Analysis(magnitude, phase, len(self.reader.noisy(utterance)))
-                enhanced = self.enhancer.front_end.synthesise(mask, analysis)
-                samples = audio.to_int16(enhanced / np.float32(utterance.scale))
-                self._enhanced.put((index, epoch), samples)
-                audio.write(self._replay_path(index, epoch), samples, self.scorer.sample_rate)
-                pairs.append((utterance.id, self.reader.clean(utterance), self.reader.from_int16(samples)))
-        where = self._where(epoch, "enhance", len(sampled), len(sampled))
-        self.run.advance(ENHANCING_COST * len(sampled), where)
-        return self.scorer.submit((self.scorer.target,), pairs)
+    def _discriminator(self, epoch: int, drawn: list[int]) -> dict[str, float]:
+        """Trains the discriminator in three passes."""
+        current, row = self._current(epoch, drawn), {}
+        row["samples_scored"] = sum("enhanced" in examples for examples in current)
+        for number, examples in enumerate(self.sampler.passes(epoch, current), start=1):
+            row.update(self._discriminator_pass(epoch, number, examples))
+        return row
 
-    def _make_samples(self, epoch: int, sampled: list[int], handle) -> list[Sample]:
-        """Waits for the scores of the epoch's enhanced utterances and adds the clean ones."""
+    def _current(self, epoch: int, drawn: list[int]) -> list[dict[str, Example]]:
+        """Waits for the scores of the epoch's utterances."""
+        enhanced, noisy = self._scoring
         with self._timed("score_train"):
-            results = self.scorer.gather(handle)
+            results = self.scorer.gather(enhanced)
+            if noisy is not None:
+                self._remember_noisy(noisy[0], self.scorer.gather(noisy[1]))
         self._note_failures(results)
-        enhanced = [
-            Sample(index, epoch, self.scorer.to_unit(result.scores[self.scorer.target]))
-            for index, result in zip(sampled, results, strict=True)
-            if result.failure is None
-        ]
-        return enhanced + [Sample(index, 0, self.schedule.clean_score) for index in sampled]
+        kind = "replayed" if self.schedule.quantised else "enhanced"
+        clean = len(self.scorer.targets) * (self.schedule.clean_score,)
+        current = []
+        for index, result in zip(drawn, results, strict=True):
+            examples = {"clean": Example("clean", index, 0, clean)}
+            if result.failure is None:
+                examples["enhanced"] = Example(kind, index, epoch, self.scorer.labels(result.scores))
+            if index in self.noisy_scores:
+                examples["noisy"] = Example("noisy", index, 0, self.noisy_scores[index])
+            current.append(examples)
+        return current
+
+    def _remember_noisy(self, indices: list[int], results: list):
+        self._note_failures(results)
+        for index, result in zip(indices, results, strict=True):
+            if result.failure is None:
+                self.noisy_scores[index] = self.scorer.labels(result.scores)
 
     def _note_failures(self, results):
         for result in results:
             if result.failure is not None:
                 self.run.note(f"{result.id} could not be scored and was left out ({result.failure.message}).")
 
-    def _train_discriminator(self, epoch: int, current: list[Sample]) -> dict[str, float]:
-        python2_shuffle(current, self.rng)
-        stream = SampleStream(current, self.rng)
-        row = self._discriminator_pass(epoch, 1, stream, len(current))
-        total = self.replay.current_and_past(current)
-        row.update(self._discriminator_pass(epoch, 2, SampleStream(total, self.rng), len(total)))
-        self.replay.remember(current)
-        row.update(self._discriminator_pass(epoch, 3, stream, len(current)))
-        return row
-
-    def _discriminator_pass(
-        self, epoch: int, number: int, stream: SampleStream, samples: int
-    ) -> dict[str, float]:
-        drawn = stream.take(samples, self.schedule.prefetch)
+    def _discriminator_pass(self, epoch: int, number: int, examples: list[Example]) -> dict[str, float]:
         values = []
-        for batch in batched(drawn, self.schedule.batch_size):
+        for batch in batched(examples, self.schedule.batch_size):
             with self._timed("d"):
-                spectra, frames = stacked([(self._degraded(s), self._clean(s.utterance)) for s in batch])
-                scores = np.array([sample.score for sample in batch], np.float32)
-                values += len(batch) * [self.steps.discriminator_step(*spectra, scores, frames)]
-            self.run.advance(len(batch), self._where(epoch, f"D pass {number}", len(values), samples))
+                values += len(batch) * [self._discriminator_step(batch)]
+            self.run.advance(len(batch), self._where(epoch, f"D pass {number}", len(values), len(examples)))
         loss, error = np.mean(values, axis=0)
-        steps = -(-samples // self.schedule.batch_size)
+        steps = -(-len(examples) // self.schedule.batch_size)
         return {f"d{number}_loss": float(loss), f"d{number}_error": float(error), f"d{number}_steps": steps}
+
+    def _discriminator_step(self, batch: tuple[Example, ...]) -> tuple[float, float]:
+        scores = np.array([example.scores for example in batch], np.float32)
+        if batch[0].kind == "enhanced" and self.steps.through_generator:
+            arrays = [self._given(name, batch[0].utterance)[None] for name in ("waveform", "clean")]
+            return self.steps.discriminator_step_on_enhanced(*arrays, scores)
+        arrays, frames = stacked([(self._degraded(e), self._clean(e.utterance)) for e in batch])
+        return self.steps.discriminator_step(*_with_frames([*arrays, scores], frames))
+
+    def _given(self, name: str, index: int) -> np.ndarray:
+        """Returns what a step takes of a training utterance; see `metric_gan_steps.Players`."""
+        if name == "waveform":
+            return self.reader.noisy(self.train[index])
+        if name == "clean":
+            return self._clean(index)
+        features, magnitude, _ = self._noisy(index)
+        return features if name == "features" else magnitude
 
     def _noisy(self, index: int) -> tuple[np.ndarray, ...]:
         """Returns the generator's input, the noisy magnitude and phase of a training utterance."""
 
         def analyse():
-            features, analysis = self.enhancer.front_end.analyse(self.reader.noisy(self.train[index]))
+            features, analysis = self.front_end.analyse(self.reader.noisy(self.train[index]))
             return features, analysis.magnitude, analysis.phase
 
         return self._features.get(("noisy", index), analyse)
 
     def _clean(self, index: int) -> np.ndarray:
         return self._features.get(
-            ("clean", index), lambda: self._magnitude(self.reader.clean(self.train[index]))
+            ("clean", index), lambda: self.front_end.magnitude(self.reader.clean(self.train[index]))
         )
 
-    def _degraded(self, sample: Sample) -> np.ndarray:
-        if sample.epoch == 0:
-            return self._clean(sample.utterance)
+    def _degraded(self, example: Example) -> np.ndarray:
+        if example.kind == "clean":
+            return self._clean(example.utterance)
+        if example.kind == "noisy":
+            return self._noisy(example.utterance)[1]
+        waveform = self._replayed if example.kind == "replayed" else self._as_enhanced
         return self._features.get(
-            ("enhanced", sample.utterance, sample.epoch), lambda: self._magnitude(self._replayed(sample))
+            (example.kind, example.utterance, example.epoch),
+            lambda: self.front_end.magnitude(waveform(example)),
         )
 
-    def _magnitude(self, waveform: np.ndarray) -> np.ndarray:
-        return self.enhancer.front_end.magnitude(waveform)
+    def _as_enhanced(self, example: Example) -> np.ndarray:
+        return self._fresh[example.utterance] * np.float32(self.train[example.utterance].scale)
 
-    def _replayed(self, sample: Sample) -> np.ndarray:
-        """Returns an enhanced waveform of this or an earlier epoch."""
-        key = (sample.utterance, sample.epoch)
+    def _replayed(self, example: Example) -> np.ndarray:
+        """Returns an enhanced waveform of this or an earlier epoch as it was written."""
+        key = (example.utterance, example.epoch)
         if key in self._enhanced:
             waveform = self.reader.from_int16(self._enhanced.get(key))
         else:
             waveform = self.reader.read_uncached(self._replay_path(*key))
-        return waveform * np.float32(self.train[sample.utterance].scale)
+        return waveform * np.float32(self.train[example.utterance].scale)
 
     def _replay_path(self, index: int, epoch: int):
         name = re.sub(r"[^\w.-]", "_", self.train[index].id)
@@ -513,34 +498,23 @@ class MetricGANTrainer:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
 
     def _report(self, epoch: int, row: dict):
-        wanted = ("validation_", "test_", "g_loss", "d3_loss", "d3_error")
+        wanted = ("validation", "test", *self.steps.generator_losses, "d3_loss", "d3_error")
         shown = [f"{key} {row[key]:.3f}" for key in row if key.startswith(wanted)]
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
         self.run.say(f"epoch {epoch}: {', '.join(shown)} | time: {spent}")
 
     def _checkpoint(self, epoch: int):
-        arrays = groups_to_arrays(self._variables())
+        arrays = groups_to_arrays(self.steps.groups())
         best = {}
         for name, (best_epoch, score, weights) in self.best.items():
             arrays.update(variables_to_arrays(f"best-{name}", weights))
             best[name] = [best_epoch, score, len(weights)]
         state = {
-            "random": self.rng.getstate(),
-            "order": self.order,
-            "validation_order": self.validation_order,
-            "history": [(s.utterance, s.epoch, s.score) for s in self.replay.history],
+            "sampler": self.sampler.state(),
             "best": best,
+            "noisy_scores": list(self.noisy_scores.items()),
         }
         self.run.save_checkpoint(epoch, arrays, state)
-
-    def _variables(self) -> dict[str, list]:
-        steps = self.steps
-        return {
-            "generator": steps.generator.variables,
-            "discriminator": steps.discriminator.variables,
-            "generator_optimizer": steps.generator_optimizer.variables,
-            "discriminator_optimizer": steps.discriminator_optimizer.variables,
-        }
 
     def _restore(self) -> int:
         """Restores the last checkpoint; returns its epoch, 0 if there is none."""
@@ -548,30 +522,14 @@ class MetricGANTrainer:
         if checkpoint is None:
             return 0
         arrays, state = checkpoint
-        assign_groups(self._variables(), arrays)
-        version, numbers, gauss = state["random"]
-        self.rng.setstate((version, tuple(numbers), gauss))
-        self.order = state["order"]
-        self.validation_order = state["validation_order"]
-        self.replay.history = [Sample(*entry) for entry in state["history"]]
+        assign_groups(self.steps.groups(), arrays)
+        self.sampler.restore(state["sampler"])
+        self.noisy_scores = {index: tuple(scores) for index, scores in state["noisy_scores"]}
         for name, (epoch, score, count) in state["best"].items():
             weights = [arrays[f"best-{name}.{number:03d}"] for number in range(count)]
             self.best[name] = (epoch, score, weights)
         return state["epoch"]
 
 
-def evaluation_waveforms(enhancer: Enhancer, noisy: list[np.ndarray]) -> list[np.ndarray]:
-    """Enhances waveforms as the original does before it evaluates: peak-normalised, through 16 bit.
-
-    Args:
-        enhancer: The enhancer.
-        noisy: `(samples,)` each.
-
-    Returns:
-        float32 `(samples,)` each.
-
-    Reference:
-        MetricGAN.py, "Evaluate the performance of generator in a validation set".
-    """
-    enhanced = enhancer.enhance_many(noisy)
-    return [audio.from_int16(audio.to_int16(dsp.peak_normalise(waveform))) for waveform in enhanced]
+def _with_frames(arrays: list, frames) -> list:
+    return arrays if frames is None else [*arrays, frames]

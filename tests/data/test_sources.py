@@ -76,11 +76,27 @@ def test_an_empty_folder_is_named(folder):
         sources.recognise(folder)
 
 
+def test_one_recording_of_each_listed_type_of_test_noise(tmp_path):
+    files = {"clean_speech/a.wav": 1, "clean_speech/b.wav": 2, "noises/noise115/n1.wav": 3}
+    files |= {"noises/noisex92/pink.wav": 4, "noises/x/first.wav": 5, "noises/x/second.wav": 6}
+    for name, seed in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        audio.write(tmp_path / name, signal(seed, 8000))
+    speech = "file,split\nclean_speech/a.wav,train\nclean_speech/b.wav,test\n"
+    (tmp_path / "clean_speech" / "index.csv").write_text(speech)
+    assert set(sources.recognise(tmp_path).noise["test"]) == {"pink"}
+    rows = ["hum,test,noises/x/first.wav", "hum,test,noises/x/second.wav", "rain,train,noises/x/no.wav"]
+    (tmp_path / "noises" / "index.csv").write_text("\n".join(["type,split,file", *rows, ""]))
+    noise = sources.recognise(tmp_path).noise["test"]
+    assert {name: path.name for name, path in noise.items()} == {"pink": "pink.wav", "hum": "first.wav"}
+
+
 def test_corpora_beside_the_repository_are_known(shared):
     found = sources.recognise(shared("data/sednn_mini"))
     assert (found.corpus, found.counts(1, 2)) == ("sednn-mini", {"train": 8, "test": 4})
     found = sources.recognise(shared("data"))
-    assert (found.corpus, found.counts(1, 2)) == ("read-speech-noise115", {"train": 2032, "test": 498})
-    assert set(found.noise["test"]) == {"leopard", "m109", "machinegun"}
+    assert (found.corpus, found.counts(1, 2)) == ("read-speech-noise115", {"train": 2032, "test": 1328})
+    others = {"babble_crowd", "demand", "kitchen", "vacuum_cleaner", "washer_dryer"}
+    assert set(found.noise["test"]) == {"leopard", "m109", "machinegun"} | others
     speakers = {split: {name.split("-")[0] for name in found.speech[split]} for split in ("train", "test")}
     assert not speakers["train"] & speakers["test"]

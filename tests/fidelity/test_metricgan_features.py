@@ -1,14 +1,13 @@
 """MetricGAN's features, waveforms and bookkeeping against the original program."""
 
 import json
-import random
 
 import numpy as np
 import pytest
 
 from keras_segan import audio, dsp
 from keras_segan.models.base import SpectralMaskFrontEnd
-from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
+from keras_segan.training.samplers import Example, MetricGANSampler
 
 TABLE_1 = SpectralMaskFrontEnd()
 TABLE_2 = SpectralMaskFrontEnd(compression="log1p")
@@ -89,70 +88,54 @@ def test_16_bit_cast_wraps_beyond_one():
     np.testing.assert_array_equal(audio.to_int16(samples), [32767, -32767, 36043 - 65536, 32766])
 
 
-class Trace:
-    """Runs the bookkeeping of MetricGAN's epochs on the toy list of the trace."""
-
-    def __init__(self, trace):
-        self.trace = trace
-        self.rng = random.Random(trace["seed"])
-        self.buffer = ReplayBuffer(self.rng)
-        self.fits = []
-
-    def initial(self, paths):
-        python2_shuffle(paths, self.rng)
-        return paths
-
-    def fit(self, stream, steps):
-        self.fits.append(list(stream.take(steps, self.trace["prefetch"])))
-
-    def epoch(self, number, paths):
-        python2_shuffle(paths, self.rng)
-        sampled = paths[: self.trace["num_of_sampling"]]
-        if number >= 2:
-            self.fit(SampleStream(list(sampled), self.rng), len(sampled))
-        theirs = self.trace["epochs"][number - 1]
-        assert sampled == theirs["sampled_paths"]
-        scores = {entry.split(",")[1]: entry for entry in theirs["current_list_scores_and_names"]}
-        current = [
-            next(e for p, e in scores.items() if p.endswith(enhanced_name(path, number))) for path in sampled
-        ]
-        current += [f"1.00,clean/Train/{path.split('/')[-1]}" for path in sampled]
-        python2_shuffle(current, self.rng)
-        stream = SampleStream(current, self.rng)
-        self.fit(stream, len(current))
-        total = self.buffer.current_and_past(current)
-        assert len(total) == theirs["n_total"]
-        self.fit(SampleStream(total, self.rng), len(total))
-        self.buffer.remember(current)
-        if theirs["previous_after"] is not None:
-            assert self.buffer.history == theirs["previous_after"]
-        self.fit(stream, len(current))
-        assert current == theirs["current_list_scores_and_names"]
-        assert len(self.buffer.history) == theirs["n_previous_after"]
-
-
 def enhanced_name(path, epoch):
     noise, level, name = path.split("/")[-3:]
     return f"{noise[:-4]}_{level}_{name[:-4]}@{epoch}.wav"
+
+
+class Trace:
+    """Runs the sampler on the toy list of the trace; examples are named as the program names files."""
+
+    def __init__(self, trace):
+        self.trace = trace
+        self.first = trace["initial"]["train_after_first_shuffle"]
+        counts = len(self.first), trace["n_test"], trace["num_of_sampling"]
+        self.sampler = MetricGANSampler(*counts, trace["seed"], prefetch=trace["prefetch"])
+        # The order on disk: the sampler has just shuffled positions in it.
+        self.on_disk = dict(zip(self.sampler.order, self.first, strict=True))
+        self.fits = []
+
+    def epoch(self, number):
+        theirs = self.trace["epochs"][number - 1]
+        drawn = self.sampler.utterances(number)
+        assert [self.on_disk[index] for index in drawn] == theirs["sampled_paths"]
+        if number >= 2:
+            self.fits.append([self.on_disk[index] for index in self.sampler.generator_order(drawn)])
+        current = [
+            {"clean": Example("clean", i, 0, (1.0,)), "enhanced": Example("enhanced", i, number, (0.5,))}
+            for i in drawn
+        ]
+        past = [self.file(example) for example in self.sampler.replay.history]
+        if theirs["previous_after"] is not None and number > 1:
+            assert set(past) <= {entry.split(",")[1] for entry in theirs["previous_after"]}
+        passes = list(self.sampler.passes(number, current))
+        assert len(passes[1]) == theirs["n_total"]
+        assert sum(map(len, passes)) == self.sampler.steps(number)
+        assert len(self.sampler.replay.history) == theirs["n_previous_after"]
+        self.fits += [[self.file(example) for example in examples] for examples in passes]
+
+    def file(self, example):
+        path = self.on_disk[example.utterance]
+        if example.kind == "clean":
+            return f"clean/Train/{path.split('/')[-1]}"
+        return f"OUT/For_discriminator_training/{enhanced_name(path, example.epoch)}"
 
 
 @pytest.mark.parametrize("prefetch", [0, 1])
 def test_bookkeeping_trace(shared, prefetch):
     trace = json.loads(shared(f"goldens/metricgan/trace_prefetch{prefetch}.json").read_text())
     run = Trace(trace)
-    first = trace["initial"]["train_after_first_shuffle"]
-    # Undo the first shuffle to find the order on disk: shuffle positions with the same seed.
-    positions = list(range(len(first)))
-    python2_shuffle(positions, random.Random(trace["seed"]))
-    on_disk = [None] * len(first)
-    for position, path in zip(positions, first, strict=True):
-        on_disk[position] = path
-    paths = run.initial(on_disk)
-    assert paths == first
-    run.initial(list(range(trace["n_test"])))
     for number in range(1, len(trace["epochs"]) + 1):
-        run.epoch(number, paths)
-    theirs = [fit["items"] for fit in trace["fits"]]
-    ours = [[item.split(",")[-1] for item in fit] for fit in run.fits]
-    assert ours == theirs
-    assert [run.rng.random() for _ in range(3)] == trace["random_after"]
+        run.epoch(number)
+    assert run.fits == [[item.split(",")[-1] for item in fit["items"]] for fit in trace["fits"]]
+    assert [run.sampler.rng.random() for _ in range(3)] == trace["random_after"]

@@ -12,7 +12,7 @@ from keras_segan import tensorflow_backend as backend
 from keras_segan.layers import SpectralNormalization, keras2_hard_sigmoid
 from keras_segan.layers.recurrent import bidirectional_lstm
 from keras_segan.models import metricgan
-from keras_segan.training.metric_gan import MetricGANSteps
+from keras_segan.training.metric_gan_steps import MetricGANSteps
 
 
 class Goldens:
@@ -190,7 +190,7 @@ def test_discriminator_gradient_and_steps(goldens, networks, start):
     discriminator.set_weights(first)
     steps = make_steps(*networks)
     triples = [
-        (goldens.feature(t["degraded"]), goldens.feature(t["clean"]), np.array([t["target"]], "float32"))
+        (goldens.feature(t["degraded"]), goldens.feature(t["clean"]), np.array([[t["target"]]], "float32"))
         for t in goldens.manifest["D_steps"]
     ]
     _, gradients = backend.value_and_gradients(

@@ -69,3 +69,30 @@ def test_the_layer_has_conv2d_s_weights_and_saves(tmp_path):
 def test_what_it_cannot_do_is_refused(wrong):
     with pytest.raises(ValueError, match="TiledConv2D"):
         TiledConv2D(**{"filters": 4, "kernel_size": 7, **wrong})
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 4)),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)),
+)
+def test_small_kernels_have_the_gradients_of_keras(counts, kernel_size, extra):
+    batch, channels, filters = counts
+    random = np.random.default_rng(0)
+    size = (batch, kernel_size[0] + extra[0], kernel_size[1] + extra[1], channels)
+    image = keras.Variable(random.normal(size=size).astype("float32"))
+    kernel = keras.Variable(random.normal(size=(*kernel_size, channels, filters)).astype("float32"))
+    weight = random.normal(size=(batch, extra[0] + 1, extra[1] + 1, filters)).astype("float32")
+    results = []
+    for convolve in (ops.conv, backend.convolve):
+        results.append(
+            backend.value_and_gradients(
+                lambda convolve=convolve: ops.sum(convolve(image.value, kernel.value) * weight),
+                [image, kernel],
+            )
+        )
+    (value, gradients), (our_value, our_gradients) = results
+    np.testing.assert_allclose(our_value, value, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(our_gradients, gradients, strict=True):
+        assert np.linalg.norm(ours - theirs) <= 5e-6 * np.linalg.norm(theirs)

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_segan.data import mini
-
 COMMAND = [
     sys.executable,
     "-m",
@@ -32,20 +30,10 @@ SECONDS = 0.9
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
+def corpus(short_corpus, write):
     """Three good training pairs, one to validate on, two to test on, and one pair of every bad kind."""
-    folder = tmp_path_factory.mktemp("corpus")
-    manifest = mini.prepare(tmp_path_factory.mktemp("mini"))
-    for split, count in {"train": 3, "validation": 1, "test": 2}.items():
-        for utterance in manifest.split(split)[:count]:
-            for kind in ("clean", "noisy"):
-                waveform, rate = soundfile.read(getattr(utterance, kind))
-                start = (len(waveform) - int(SECONDS * rate)) // 2
-                write(
-                    folder / split / kind / f"{utterance.id}.wav",
-                    waveform[start : start + int(SECONDS * rate)],
-                )
-    good = soundfile.read(manifest.utterances[0].clean)[0]
+    folder = short_corpus({"train": 3, "validation": 1, "test": 2}, SECONDS)
+    good = soundfile.read(next((folder / "train" / "clean").iterdir()))[0]
     bad = {
         "silent": np.zeros(16000),
         "nan": np.full(16000, np.nan),
@@ -60,12 +48,6 @@ def corpus(tmp_path_factory):
         path.write_bytes(path.read_bytes()[:9000])
         (folder / "train" / kind / "bad_text.wav").write_text("no audio here")
     return folder
-
-
-def write(path, waveform):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, waveform, 16000, subtype="FLOAT" if np.isnan(waveform).any() else "PCM_16")
-    return path
 
 
 def run(arguments, **kwargs):

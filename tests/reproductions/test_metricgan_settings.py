@@ -9,7 +9,8 @@ recipe = load("metricgan")
 
 
 def label(score, variant="table2", **changes):
-    return recipe.label(dataclasses.replace(recipe.VARIANTS[variant], **changes))(score)
+    target = recipe.target(dataclasses.replace(recipe.VARIANTS[variant], **changes))
+    return target.label(dict.fromkeys(target.maps, score))
 
 
 def test_labels_are_the_papers():
@@ -30,8 +31,13 @@ def test_a_metric_without_ends_is_no_target():
         label(1.0, metric="si-sdr")
 
 
+def test_it_takes_one_target():
+    with pytest.raises(MetricError, match="one metric"):
+        label(1.0, metric="pesq,csig")
+
+
 def test_pesq_means_the_variant_s_own_kind():
-    kinds = {name: recipe.target_metric(config).definition for name, config in recipe.VARIANTS.items()}
-    assert kinds == {"table2": "pesq-wb-lqo", "table1": "pesq-nb-raw", "mini": "pesq-wb-lqo"}
+    kinds = {name: list(recipe.target(config).maps) for name, config in recipe.VARIANTS.items()}
+    assert kinds == {"table2": ["pesq-wb-lqo"], "table1": ["pesq-nb-raw"], "mini": ["pesq-wb-lqo"]}
     assert "pesq-nb-raw" in recipe.shown_metrics(recipe.VARIANTS["table1"])
     assert "pesq-wb-lqo" not in recipe.shown_metrics(recipe.VARIANTS["table1"])

@@ -9,13 +9,14 @@ from keras import ops
 
 from keras_segan import tensorflow_backend as backend
 from keras_segan.models import metricgan
-from keras_segan.training.metric_gan import MetricGANSteps, batched, stacked
+from keras_segan.training.metric_gan import batched, stacked
+from keras_segan.training.metric_gan_steps import MetricGANSteps
 
 BINS = 33
 LENGTHS = (41, 30, 36)
 RANDOM = np.random.default_rng(0)
 UTTERANCES = [tuple(RANDOM.uniform(0, 1, (3, n, BINS)).astype("float32")) for n in LENGTHS]
-SCORES = np.array([0.2, 0.9, 0.5], "float32")
+SCORES = np.array([[0.2], [0.9], [0.5]], "float32")
 
 
 @pytest.fixture(params=metricgan.LAYOUTS)

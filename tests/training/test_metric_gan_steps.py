@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_segan.models import metricgan_okd, metricgan_plus
-from keras_segan.training import metric_gan_plus
+from keras_segan.training import metric_gan_steps
 from keras_segan.training.torch_optimizer import TorchAdam, clip_factor, global_norm
 
 NOISY = np.random.default_rng(0).normal(0, 0.1, (1, 6000)).astype("float32")
@@ -16,7 +16,7 @@ def plus_steps(**settings):
     keras.utils.set_random_seed(0)
     generator = metricgan_plus.generator(units=4, hidden=5)
     discriminator = metricgan_plus.discriminator(filters=(2, 2, 2, 2))
-    return metric_gan_plus.MetricGANPlusSteps(
+    return metric_gan_steps.MetricGANPlusSteps(
         generator, discriminator, TorchAdam(1e-3), TorchAdam(1e-3), **settings
     )
 
@@ -76,7 +76,7 @@ def test_each_player_moves_only_itself(steps):
 
 def test_separate_clipping_keeps_nothing_and_steps_alike_below_the_limit():
     weights = []
-    for scope in metric_gan_plus.CLIP_SCOPES:
+    for scope in metric_gan_steps.CLIP_SCOPES:
         steps = plus_steps(clip_scope=scope, clip_norm=1e9)
         steps.generator_step(NOISY, CLEAN)
         weights.append(np.concatenate([w.ravel() for w in steps.generator.get_weights()]))
@@ -88,8 +88,12 @@ def test_separate_clipping_keeps_nothing_and_steps_alike_below_the_limit():
 
 def test_imitation_is_the_sum_over_the_others():
     spectra = np.random.default_rng(0).random((3, 1, 4, 5)).astype("float32")
-    distance = metric_gan_plus.imitation_loss(spectra[0], list(spectra[1:]))
+    distance = metric_gan_steps.imitate_each(spectra[0], list(spectra[1:]))
     assert float(distance) == pytest.approx(np.mean((spectra[1:] - spectra[0]) ** 2) * 2, rel=1e-5)
+    distance = metric_gan_steps.imitate_mean(spectra[0], list(spectra[1:]))
+    assert float(distance) == pytest.approx(np.mean((spectra[1:].mean(0) - spectra[0]) ** 2), rel=1e-5)
+    for imitate in metric_gan_steps.DISTILLATIONS.values():
+        assert float(imitate(spectra[0], [])) == 0.0
 
 
 def test_generators_imitate_what_the_others_put_out_before():
@@ -99,7 +103,7 @@ def test_generators_imitate_what_the_others_put_out_before():
     ]
     discriminator = metricgan_plus.discriminator(filters=(2, 2, 2, 2), scores=2)
     adam = [TorchAdam(1e-2) for _ in range(3)]
-    steps = metric_gan_plus.OKDSteps(generators, discriminator, adam[:2], adam[2], alpha=10.0)
+    steps = metric_gan_steps.OKDSteps(generators, discriminator, adam[:2], adam[2], alpha=10.0)
     noisy = metricgan_plus.front_end().magnitude(NOISY[0])[None]
     enhanced = [np.asarray(steps.enhanced(number, noisy)) for number in (0, 1)]
     losses = steps.generator_step(noisy, CLEAN)
@@ -108,7 +112,7 @@ def test_generators_imitate_what_the_others_put_out_before():
 
 
 def test_a_single_metric_needs_no_imitation():
-    steps = metric_gan_plus.OKDSteps(
+    steps = metric_gan_steps.OKDSteps(
         [metricgan_plus.generator(units=4, hidden=5)],
         metricgan_plus.discriminator(filters=(2, 2, 2, 2)),
         [TorchAdam(1e-3)],

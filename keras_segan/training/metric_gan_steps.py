@@ -1,4 +1,4 @@
-"""Training steps of MetricGAN+ and MetricGAN-OKD."""
+"""Training steps of the MetricGAN family: a discriminator learns a metric, generators climb on it."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,79 +8,217 @@ from keras import ops
 
 from keras_segan import tensorflow_backend
 from keras_segan.layers import stft
-from keras_segan.models import metricgan_okd, metricgan_plus
+from keras_segan.models import metricgan, metricgan_okd, metricgan_plus
 from keras_segan.training.torch_optimizer import clip_factor, global_norm
 
 CLIP_SCOPES = ("joint", "separate")
-SPECTRUM = (None, None, None)
+WAVEFORM = (None, None)
+SCORES = (None, None)
+FRAMES = (None,)
 
 
-class DiscriminatorSteps:
-    """A discriminator's training steps: squared distance of predicted scores from true ones.
+class Players:
+    """A discriminator and the generators that it judges, each with its optimizer.
 
-    The network is always called with `training=True`: an utterance is normalised by its own statistics.
+    Both sides are called with `training=True` in both kinds of step: the discriminator's batch statistics,
+    moving averages and u advance in generator steps too, as in the original programs.
 
     Args:
-        discriminator: From two spectra `(batch, frames, bins, 2)` to scores `(batch, scores)`.
-        optimizer: Its optimizer.
-        pair: Puts a degraded and a clean spectrum together.
-        clip_norm: Largest norm of the gradient.
+        generators: From features `(batch, frames, bins)` to masks of the same shape.
+        discriminator: From two spectra to scores `(batch, scores)`.
+        generator_optimizers: A Keras optimizer for each generator.
+        discriminator_optimizer: A Keras optimizer.
+        pair: Puts a degraded and a clean spectrum together for the discriminator.
+        mask_floor: Smallest value of the mask.
+        target_score: The score that the generators aim at.
+        clip_norm: Largest norm of a network's gradient, `None` for any.
+
+    Attributes:
+        generator_takes: What a generator step takes of an utterance: "features" (the generator's input),
+            "noisy" and "clean" (compressed magnitudes) or "waveform" (the noisy one).
+        generator_losses: Names of what a generator step returns.
+        generator_cost: Time of a generator step in steps of the discriminator, on two cores.
+        through_generator: Whether steps of the discriminator on freshly enhanced speech are taken by
+            `discriminator_step_on_enhanced`.
     """
+
+    generator_takes: tuple[str, ...] = ("noisy", "clean")
+    generator_losses: tuple[str, ...] = ("g_loss",)
+    generator_cost = 1.6
+    through_generator = False
 
     def __init__(
         self,
+        generators: Sequence[keras.Model],
         discriminator: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        generator_optimizers: Sequence[keras.optimizers.Optimizer],
+        discriminator_optimizer: keras.optimizers.Optimizer,
         pair: Callable,
-        clip_norm: float = 5.0,
+        mask_floor: float = 0.05,
+        target_score: float = 1.0,
+        clip_norm: float | None = None,
     ):
+        self.generators = tuple(generators)
         self.discriminator = discriminator
-        self.discriminator_optimizer = optimizer
+        self.generator_optimizers = tuple(generator_optimizers)
+        self.discriminator_optimizer = discriminator_optimizer
         self.pair = pair
+        self.mask_floor = mask_floor
+        self.target_score = target_score
         self.clip_norm = clip_norm
         # Built now: an optimizer that builds lazily would come back from a checkpoint without moments.
-        optimizer.build(discriminator.trainable_variables)
+        for generator, optimizer in zip(self.generators, self.generator_optimizers, strict=True):
+            optimizer.build(generator.trainable_variables)
+        discriminator_optimizer.build(discriminator.trainable_variables)
+        self.spectrum = (None, None, self.generators[0].input_shape[-1])
         self._discriminator_step = tensorflow_backend.compiled(
-            self._step_discriminator, SPECTRUM, SPECTRUM, (None, None)
+            self._step_discriminator, self.spectrum, self.spectrum, SCORES
         )
 
-    def predicted_scores(self, degraded, clean):
-        """The discriminator's opinion of log1p magnitudes `(batch, frames, bins)`: `(batch, scores)`."""
+    @property
+    def generator(self) -> keras.Model:
+        """The first generator."""
+        return self.generators[0]
+
+    def groups(self) -> dict[str, list]:
+        """Returns all variables that a checkpoint has to hold, by name."""
+        groups = {
+            "discriminator": self.discriminator.variables,
+            "discriminator_optimizer": self.discriminator_optimizer.variables,
+        }
+        for number, generator in enumerate(self.generators, start=1):
+            groups[f"generator_{number}"] = generator.variables
+            groups[f"generator_{number}_optimizer"] = self.generator_optimizers[number - 1].variables
+        return groups
+
+    def predicted_scores(self, degraded, clean, frames=None):
+        """The discriminator's opinion of compressed magnitudes `(batch, frames, bins)`: `(batch, scores)`."""
         return self.discriminator(self.pair(degraded, clean), training=True)
 
-    def discriminator_loss(self, degraded, clean, true_scores):
+    def discriminator_loss(self, degraded, clean, true_scores, frames=None):
         """Mean squared distance of the predicted scores from the true ones.
 
         Args:
-            degraded: log1p magnitude `(batch, frames, bins)`.
-            clean: log1p magnitude `(batch, frames, bins)`.
+            degraded: Compressed magnitude `(batch, frames, bins)`.
+            clean: Compressed magnitude `(batch, frames, bins)`.
             true_scores: `(batch, scores)`, on the scale [0, 1].
+            frames: `(batch,)`, each utterance's own number of frames, if they are padded to one.
 
         Returns:
             The loss and the mean of |D - true score|, scalars.
         """
-        error = self.predicted_scores(degraded, clean) - true_scores
+        error = self.predicted_scores(degraded, clean, frames) - true_scores
         return ops.mean(ops.square(error)), ops.mean(ops.abs(error))
 
     def discriminator_step(self, degraded, clean, true_scores) -> tuple[float, float]:
         """Updates the discriminator once; arguments as `discriminator_loss`. Returns its values before."""
-        loss, error = self._discriminator_step(*map(_float32, (degraded, clean, true_scores)))
+        loss, error = self._discriminator_step(*_float32(degraded, clean, true_scores))
         return float(loss), float(error)
 
-    def _step_discriminator(self, degraded, clean, true_scores):
-        variables = self.discriminator.trainable_variables
+    def _step_discriminator(self, *batch):
         result, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.discriminator_loss(degraded, clean, true_scores), variables
+            lambda: self.discriminator_loss(*batch), self.discriminator.trainable_variables
         )
         self._move_discriminator(gradients)
         return result
 
     def _move_discriminator(self, gradients):
-        variables = self.discriminator.trainable_variables
-        self.discriminator_optimizer.apply(clipped(gradients, self.clip_norm), variables)
+        self._move(self.discriminator, self.discriminator_optimizer, gradients)
+
+    def _move(self, network, optimizer, gradients):
+        optimizer.apply(clipped(gradients, self.clip_norm), network.trainable_variables)
 
 
-class MetricGANPlusSteps(DiscriminatorSteps):
+class MetricGANSteps(Players):
+    """MetricGAN's two players.
+
+    Args:
+        generator: From normalised magnitude `(batch, frames, bins)` to mask, same shape.
+        discriminator: From `(batch, bins, frames, 2)` to a score `(batch, 1)`.
+        generator_optimizer: A Keras optimizer.
+        discriminator_optimizer: A Keras optimizer.
+        mask_floor: Smallest value of the mask.
+        target_score: The score that the generator aims at: s in equation 5 of the paper.
+        layout: See `models.metricgan.image`.
+
+    Reference:
+        Fu et al. 2019, equations 4 and 5; MetricGAN.py, `MetricGAN` and `Discriminator`.
+    """
+
+    generator_takes = ("features", "noisy", "clean")
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        mask_floor: float = 0.05,
+        target_score: float = 1.0,
+        layout: str = "legacy",
+    ):
+        self.layout = layout
+        super().__init__(
+            (generator,),
+            discriminator,
+            (generator_optimizer,),
+            discriminator_optimizer,
+            lambda degraded, clean: metricgan.pair(degraded, clean, layout),
+            mask_floor,
+            target_score,
+        )
+        compiled, spectrum = tensorflow_backend.compiled, self.spectrum
+        self._generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum)
+        self._padded_generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum, FRAMES)
+        self._padded_discriminator_step = compiled(
+            self._step_discriminator, spectrum, spectrum, SCORES, FRAMES
+        )
+
+    def predicted_scores(self, degraded, clean, frames=None):
+        """The discriminator's opinion of compressed magnitudes `(batch, frames, bins)`: `(batch, 1)`."""
+        if frames is None:
+            return super().predicted_scores(degraded, clean)
+        images = metricgan.padded_pair(degraded, clean, frames, self.layout)
+        return metricgan.padded_scores(self.discriminator, images, frames)
+
+    def generator_loss(self, normalised, noisy, clean, frames=None):
+        """Squared distance of the predicted score from the target.
+
+        Args:
+            normalised: The generator's input `(batch, frames, bins)`.
+            noisy: Noisy magnitude `(batch, frames, bins)`, not normalised.
+            clean: Clean magnitude `(batch, frames, bins)`.
+            frames: `(batch,)`, each utterance's own number of frames, if they are padded to one.
+
+        Returns:
+            A scalar.
+        """
+        own = None if frames is None else metricgan.true_frames(frames, ops.shape(normalised)[1])
+        mask = ops.maximum(self.generator(normalised, training=True, mask=own), self.mask_floor)
+        score = self.predicted_scores(mask * noisy, clean, frames)
+        return ops.mean(ops.square(score - self.target_score))
+
+    def generator_step(self, normalised, noisy, clean, frames=None) -> float:
+        """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
+        step = self._generator_step if frames is None else self._padded_generator_step
+        return float(step(*_float32(normalised, noisy, clean, frames)))
+
+    def discriminator_step(self, degraded, clean, true_scores, frames=None) -> tuple[float, float]:
+        """Updates the discriminator once; arguments as `discriminator_loss`. Returns its values before."""
+        if frames is None:
+            return super().discriminator_step(degraded, clean, true_scores)
+        loss, error = self._padded_discriminator_step(*_float32(degraded, clean, true_scores, frames))
+        return float(loss), float(error)
+
+    def _step_generator(self, *batch):
+        loss, gradients = tensorflow_backend.value_and_gradients(
+            lambda: self.generator_loss(*batch), self.generator.trainable_variables
+        )
+        self._move(self.generator, self.generator_optimizers[0], gradients)
+        return loss
+
+
+class MetricGANPlusSteps(Players):
     """MetricGAN+'s two players.
 
     The discriminator sees spectra of the *resynthesised* waveform, and the generator's gradient goes back
@@ -107,6 +245,9 @@ class MetricGANPlusSteps(DiscriminatorSteps):
         Fu et al., Interspeech 2021; SpeechBrain, `MetricGanBrain.fit_batch`.
     """
 
+    generator_takes = ("waveform", "clean")
+    generator_cost = 1.3
+
     def __init__(
         self,
         generator: keras.Model,
@@ -121,22 +262,34 @@ class MetricGANPlusSteps(DiscriminatorSteps):
     ):
         if clip_scope not in CLIP_SCOPES:
             raise ValueError(f"clip_scope must be one of {', '.join(CLIP_SCOPES)}, not '{clip_scope}'")
-        super().__init__(discriminator, discriminator_optimizer, metricgan_plus.pair, clip_norm)
-        self.generator = generator
-        self.generator_optimizer = generator_optimizer
-        self.mask_floor = mask_floor
+        super().__init__(
+            (generator,),
+            discriminator,
+            (generator_optimizer,),
+            discriminator_optimizer,
+            metricgan_plus.pair,
+            mask_floor,
+            target_score,
+            clip_norm,
+        )
         self.clip_scope = clip_scope
         self.largest_slope = largest_slope
-        self.target_score = target_score
-        generator_optimizer.build(generator.trainable_variables)
-        joint = clip_scope == "joint"
+        # Only joint clipping asks for the generator's gradient in the discriminator's steps.
+        joint = self.through_generator = clip_scope == "joint"
         self.leftover_generator = Leftover(generator.trainable_variables if joint else [])
         self.leftover_discriminator = Leftover(discriminator.trainable_variables if joint else [])
-        waveform = (None, None)
-        self._generator_step = tensorflow_backend.compiled(self._step_generator, waveform, SPECTRUM)
+        self._generator_step = tensorflow_backend.compiled(self._step_generator, WAVEFORM, self.spectrum)
         self._enhanced_step = tensorflow_backend.compiled(
-            self._step_discriminator_on_enhanced, waveform, SPECTRUM, (None, None)
+            self._step_discriminator_on_enhanced, WAVEFORM, self.spectrum, SCORES
         )
+
+    def groups(self) -> dict[str, list]:
+        """Returns all variables that a checkpoint has to hold, by name."""
+        return {
+            **super().groups(),
+            "leftover_generator": self.leftover_generator.variables,
+            "leftover_discriminator": self.leftover_discriminator.variables,
+        }
 
     def enhanced_features(self, noisy):
         """The log1p magnitude of the enhanced and resynthesised waveform.
@@ -168,7 +321,7 @@ class MetricGANPlusSteps(DiscriminatorSteps):
 
     def generator_step(self, noisy, clean) -> float:
         """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
-        return float(self._generator_step(_float32(noisy), _float32(clean)))
+        return float(self._generator_step(*_float32(noisy, clean)))
 
     def discriminator_step_on_enhanced(self, noisy, clean, true_scores) -> tuple[float, float]:
         """Updates the discriminator on what the generator makes of noisy waveforms now.
@@ -181,7 +334,7 @@ class MetricGANPlusSteps(DiscriminatorSteps):
         Returns:
             As `discriminator_step`.
         """
-        loss, error = self._enhanced_step(*map(_float32, (noisy, clean, true_scores)))
+        loss, error = self._enhanced_step(*_float32(noisy, clean, true_scores))
         return float(loss), float(error)
 
     def _step_generator(self, noisy, clean):
@@ -194,7 +347,7 @@ class MetricGANPlusSteps(DiscriminatorSteps):
         self.leftover_discriminator.scale(factor)
         own = [gradient * factor for gradient in own]
         self.leftover_generator.set(own)
-        self.generator_optimizer.apply(own, self.generator.trainable_variables)
+        self.generator_optimizers[0].apply(own, self.generator.trainable_variables)
         return loss
 
     def _step_discriminator_on_enhanced(self, noisy, clean, true_scores):
@@ -254,7 +407,7 @@ class Leftover:
             variable.assign(variable * factor)
 
 
-class OKDSteps(DiscriminatorSteps):
+class OKDSteps(Players):
     """MetricGAN-OKD's players: a generator for every metric, which also imitate each other.
 
     Generator i aims at score i and, with the weight `alpha`, at the masked spectra of the others. The
@@ -266,6 +419,7 @@ class OKDSteps(DiscriminatorSteps):
         generator_optimizers: A Keras optimizer for each generator.
         discriminator_optimizer: A Keras optimizer.
         alpha: Weight of the imitation: 5 in the program, 10 is the paper's best.
+        distillation: One of `DISTILLATIONS`; `"dml"` is the program's only one.
         mask_floor: Smallest value of the mask.
         clip_norm: Largest norm of each network's gradient.
         target_score: The score that the generators aim at.
@@ -281,19 +435,35 @@ class OKDSteps(DiscriminatorSteps):
         generator_optimizers: Sequence[keras.optimizers.Optimizer],
         discriminator_optimizer: keras.optimizers.Optimizer,
         alpha: float = 5.0,
+        distillation: str = "dml",
         mask_floor: float = metricgan_plus.MASK_FLOOR,
         clip_norm: float = 5.0,
         target_score: float = 1.0,
     ):
-        super().__init__(discriminator, discriminator_optimizer, metricgan_okd.pair, clip_norm)
-        self.generators = tuple(generators)
-        self.generator_optimizers = tuple(generator_optimizers)
+        super().__init__(
+            generators,
+            discriminator,
+            generator_optimizers,
+            discriminator_optimizer,
+            metricgan_okd.pair,
+            mask_floor,
+            target_score,
+            clip_norm,
+        )
+        if distillation not in DISTILLATIONS:
+            known = ", ".join(DISTILLATIONS)
+            raise ValueError(f"distillation must be one of {known}, not '{distillation}'")
         self.alpha = alpha
-        self.mask_floor = mask_floor
-        self.target_score = target_score
-        for generator, optimizer in zip(self.generators, self.generator_optimizers, strict=True):
-            optimizer.build(generator.trainable_variables)
-        self._generator_step = tensorflow_backend.compiled(self._step_generators, SPECTRUM, SPECTRUM)
+        self.distillation = DISTILLATIONS[distillation]
+        self.generator_losses = tuple(
+            f"g{number}_{part}"
+            for number in range(1, len(self.generators) + 1)
+            for part in ("loss", "metric_loss", "imitation_loss")
+        )
+        self.generator_cost = Players.generator_cost * len(self.generators)
+        self._generator_step = tensorflow_backend.compiled(
+            self._step_generators, self.spectrum, self.spectrum
+        )
 
     def enhanced(self, index: int, noisy):
         """The masked spectrum of one generator, log1p domain, `(batch, frames, bins)`."""
@@ -314,7 +484,7 @@ class OKDSteps(DiscriminatorSteps):
         enhanced = self.enhanced(index, noisy)
         score = self.predicted_scores(enhanced, clean)[:, index]
         metric = ops.mean(ops.square(score - self.target_score))
-        distance = imitation_loss(enhanced, others)
+        distance = self.distillation(enhanced, others)
         return metric + self.alpha * distance, metric, distance
 
     def generator_step(self, noisy, clean) -> np.ndarray:
@@ -327,7 +497,7 @@ class OKDSteps(DiscriminatorSteps):
         Returns:
             A row for each generator: whole loss, metric's part and distillation's part, before its update.
         """
-        return ops.convert_to_numpy(self._generator_step(_float32(noisy), _float32(clean)))
+        return ops.convert_to_numpy(self._generator_step(*_float32(noisy, clean)))
 
     def _step_generators(self, noisy, clean):
         count = len(self.generators)
@@ -339,15 +509,15 @@ class OKDSteps(DiscriminatorSteps):
         return ops.stack(losses)
 
     def _step_generator(self, index: int, noisy, clean, others):
-        variables = self.generators[index].trainable_variables
         losses, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.generator_loss(index, noisy, clean, others), variables
+            lambda: self.generator_loss(index, noisy, clean, others),
+            self.generators[index].trainable_variables,
         )
-        self.generator_optimizers[index].apply(clipped(gradients, self.clip_norm), variables)
+        self._move(self.generators[index], self.generator_optimizers[index], gradients)
         return ops.stack(losses)
 
 
-def imitation_loss(enhanced, others):
+def imitate_each(enhanced, others):
     """Mutual learning ("dml"): sum over the others of the mean squared distance.
 
     Args:
@@ -360,14 +530,30 @@ def imitation_loss(enhanced, others):
     Reference:
         Shin et al., ICML 2023; Zhang et al., "Deep mutual learning", CVPR 2018.
     """
-    return sum(ops.mean(ops.square(enhanced - other)) for other in others)
+    return sum((ops.mean(ops.square(enhanced - other)) for other in others), ops.zeros(()))
 
 
-def clipped(gradients, limit: float) -> list:
-    """Clips gradients by their global norm, as torch does."""
+def imitate_mean(enhanced, others):
+    """Mean squared distance from the mean of the others; arguments as `imitate_each`."""
+    return ops.mean(ops.square(enhanced - sum(others) / len(others))) if others else ops.zeros(())
+
+
+def imitate_none(enhanced, others):
+    """Each generator for itself: zero; arguments as `imitate_each`."""
+    return ops.zeros(())
+
+
+DISTILLATIONS = {"dml": imitate_each, "mean": imitate_mean, "none": imitate_none}
+
+
+def clipped(gradients, limit: float | None) -> list:
+    """Clips gradients by their global norm, as torch does; leaves them alone if there is no limit."""
+    if limit is None:
+        return gradients
     factor = clip_factor(global_norm(gradients), limit)
     return [gradient * factor for gradient in gradients]
 
 
-def _float32(values):
-    return ops.convert_to_tensor(np.asarray(values, np.float32))
+def _float32(*batch) -> list:
+    """Converts what a step takes; `None` is left out."""
+    return [ops.convert_to_tensor(np.asarray(values, np.float32)) for values in batch if values is not None]
