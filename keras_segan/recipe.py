@@ -13,7 +13,8 @@ A reproduction is a module with
   by name,
 * and where it needs them: `check(config)`, which raises where settings cannot work, before anything is
   written; `mixing(config)`, arguments of `data.sources.mix` for data that come as speech and noise;
-  `breakdown(config)`, `"noise"` for a table with a row for each noise; an attribute `length` of `Config`,
+  `breakdown(config)`, `"noise"` for a table with a row for each noise; `reader(config)`, a
+  `data.pipeline.UtteranceReader` of its own; an attribute `length` of `Config`,
   words for how long it trains, if not epochs; an attribute `sample_rate` if it is not 16 kHz,
 
 beside a ledger `<paper>.md` and a table `<paper>.csv`. It holds no paths, prints or argument parsing.

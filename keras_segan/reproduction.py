@@ -19,7 +19,7 @@ from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
 from keras_segan.evaluation import bootstrap_interval
 from keras_segan.metrics.pool import ScoreItem, ScoringPool
-from keras_segan.models.base import Enhancer
+from keras_segan.models.base import Enhancer, ListeningEnhancer
 from keras_segan.training.run import Run, is_run
 
 RUNS = Path("runs")
@@ -259,7 +259,7 @@ def _save(systems: dict[str, Enhancer], run: Run):
 def _evaluate(job: Job, systems: dict[str, Enhancer], manifest: Manifest, run: Run) -> dict[str, list[dict]]:
     """Scores the noisy test files and every system's output; returns rows by system."""
     definitions = job.recipe.shown_metrics(job.config)
-    reader = UtteranceReader(getattr(job.config, "int16_divisor", 32768.0), job.sample_rate)
+    reader = _reader(job)
     test = manifest.split(_scored_split(manifest))
     run.start_progress((1 + len(systems)) * len(test))
     scores = {}
@@ -292,14 +292,23 @@ def _evaluate(job: Job, systems: dict[str, Enhancer], manifest: Manifest, run: R
     return scores
 
 
+def _reader(job: Job) -> UtteranceReader:
+    if hasattr(job.recipe, "reader"):
+        return job.recipe.reader(job.config)
+    return UtteranceReader(getattr(job.config, "int16_divisor", 32768.0), job.sample_rate)
+
+
 def _processed(enhancer: Enhancer | None, utterance: Utterance, reader: UtteranceReader) -> np.ndarray:
-    noisy = reader.noisy(utterance)
-    return noisy if enhancer is None else np.clip(enhancer.enhance(noisy), -1.0, 1.0)
+    if enhancer is None:
+        return reader.noisy(utterance)
+    if isinstance(enhancer, ListeningEnhancer):
+        return np.clip(enhancer.enhance_utterance(utterance, reader), -1.0, 1.0)
+    return np.clip(enhancer.enhance(reader.noisy(utterance)), -1.0, 1.0)
 
 
 def _plot(job: Job, enhancer: Enhancer, utterances: tuple[Utterance, ...], run: Run):
     """Draws spectrograms of the first utterance of each noise."""
-    reader = UtteranceReader(sample_rate=job.sample_rate)
+    reader = _reader(job)
     firsts = {u.noise: u for u in reversed(utterances)}
     try:
         for u in list(reversed(firsts.values()))[:PLOTTED]:

@@ -198,9 +198,8 @@ def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
 def estimate(config: Config, manifest: Manifest) -> Plan:
     """Counts steps and estimates time and disk space."""
     selection = Selection(validation_limit=config.validation_limit)
-    return metric_gan.plan(
-        MetricGANSteps, sampler(config, manifest), schedule(config), selection, manifest, SECONDS_PER_STEP
-    )
+    plans = sampler(config, manifest), schedule(config), selection, manifest
+    return Plan(*metric_gan.plan(MetricGANSteps, *plans, SECONDS_PER_STEP))
 
 
 SECONDS_PER_STEP = 0.28  # of a discriminator step for a second of audio on two cores

@@ -204,7 +204,7 @@ def estimate(config: Config, manifest: Manifest) -> Plan:
     """Counts steps and estimates time and disk space."""
     manifest = divided(config, manifest)
     plans = sampler(config, manifest), schedule(config), selection(config), manifest
-    return metric_gan.plan(OKDSteps, *plans, SECONDS_PER_STEP, len(goals(config)))
+    return Plan(*metric_gan.plan(OKDSteps, *plans, SECONDS_PER_STEP, len(goals(config))))
 
 
 SECONDS_PER_STEP = 0.33  # of a discriminator step for a second of audio on two cores

@@ -168,7 +168,7 @@ def estimate(config: Config, manifest: Manifest) -> Plan:
     """Counts steps and estimates time and disk space."""
     manifest = manifest.with_validation(config.validation_speakers.split(","))
     plans = sampler(config, manifest), schedule(config), selection(config), manifest
-    return metric_gan.plan(MetricGANPlusSteps, *plans, SECONDS_PER_STEP)
+    return Plan(*metric_gan.plan(MetricGANPlusSteps, *plans, SECONDS_PER_STEP))
 
 
 SECONDS_PER_STEP = 0.06  # of a discriminator step for a second of audio on two cores

@@ -12,10 +12,20 @@ A front end has
 Nothing here imports Keras; `models.base` registers the classes for `.keras` files.
 """
 
+from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.front_ends.gammatone_mask import GammatoneFrontEnd
 from keras_segan.front_ends.log_spectrum import LogSpectrumFrontEnd
 from keras_segan.front_ends.spectral_mask import SpectralMaskFrontEnd
 
-FRONT_ENDS = {cls.__name__: cls for cls in (GammatoneFrontEnd, LogSpectrumFrontEnd, SpectralMaskFrontEnd)}
+FRONT_ENDS = {
+    cls.__name__: cls
+    for cls in (BandGainFrontEnd, GammatoneFrontEnd, LogSpectrumFrontEnd, SpectralMaskFrontEnd)
+}
 
-__all__ = ["FRONT_ENDS", "GammatoneFrontEnd", "LogSpectrumFrontEnd", "SpectralMaskFrontEnd"]
+__all__ = [
+    "FRONT_ENDS",
+    "BandGainFrontEnd",
+    "GammatoneFrontEnd",
+    "LogSpectrumFrontEnd",
+    "SpectralMaskFrontEnd",
+]

@@ -107,6 +107,10 @@ class BandGainFrontEnd:
         rms = np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))
         return (waveform * (analysis.rms / rms if rms > 0 else 1.0)).astype(np.float32)
 
+    def magnitude(self, waveform: np.ndarray) -> np.ndarray:
+        """Returns the compressed bands, float32 `(frames, bands)`, of a waveform `(samples,)`."""
+        return (self.band_power(self._spectrum(waveform)) ** COMPRESSION).astype(np.float32)
+
     def band_power(self, spectrum: np.ndarray) -> np.ndarray:
         """Returns the power of the bands, `(frames, bands)`, of a complex spectrum `(frames, bins)`."""
         return np.square(np.abs(spectrum), dtype=np.float64) @ self._weights

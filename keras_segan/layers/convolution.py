@@ -9,7 +9,7 @@ from keras import ops
 from keras_segan import tensorflow_backend
 
 TILE = 32
-SMALLEST_TILED_KERNEL = 7  # smaller ones are faster directly
+SMALLEST_TILED_KERNEL = 9  # smaller ones are faster directly
 
 
 @keras.saving.register_keras_serializable("keras_segan")
@@ -19,7 +19,7 @@ class TiledConv2D(keras.layers.Conv2D):
     The image is cut into overlapping tiles of 32 x 32 positions, tiles and kernel are Fourier
     transformed, multiplied and transformed back (overlap-save). The transforms are written as small
     matrix products, so the whole is differentiable and runs on every Keras backend. An 11 x 11 kernel
-    needs about a tenth of the operations of direct convolution. Kernels below 7 x 7 are convolved directly,
+    needs about a tenth of the operations of direct convolution. Kernels below 9 x 9 are convolved directly,
     with faster gradients. On a GPU and on other backends than TensorFlow the layer is `Conv2D`.
 
     Args:

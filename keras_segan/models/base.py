@@ -5,7 +5,8 @@ import numpy as np
 
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
 from keras_segan import tensorflow_backend
-from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd
+from keras_segan.errors import ModelError
+from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain
 from keras_segan.inference import WaveformEnhancer
 
 __all__ = ["Enhancer", "SpectralMaskFrontEnd"]
@@ -116,3 +117,37 @@ class Enhancer(WaveformEnhancer, keras.Model):
         for part in ("network", "front_end"):
             config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class ListeningEnhancer(Enhancer):
+    """A trained network that changes speech for a listener in noise: speech and noise in, speech out."""
+
+    def prepare(self, speech: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Changes speech so that it is understood better when noise is added to it.
+
+        Args:
+            speech: Mono `(samples,)` at the front end's sample rate.
+            noise: The noise at the listener's place, of the same length.
+
+        Returns:
+            float32 `(samples,)`, of the speech's power.
+        """
+        features, analysis = self.front_end.analyse(speech, noise)
+        return self.front_end.synthesise(self.infer(features[None])[0], analysis)
+
+    def enhance_utterance(self, utterance, reader) -> np.ndarray:
+        """Returns what a listener hears of an utterance, `(samples,)`.
+
+        Args:
+            utterance: An entry of a manifest.
+            reader: A `training.listening.ListeningReader`.
+        """
+        noise = reader.noise(utterance)
+        return band_gain.heard(self.prepare(reader.clean(utterance), noise), noise)
+
+    def enhance_many(self, waveforms, statistics=None):
+        """Raises, because noisy speech cannot be taken apart here."""
+        raise ModelError(
+            "This model changes speech before noise is added to it; give it both: prepare(speech, noise)."
+        )

@@ -72,6 +72,32 @@ def discriminator(scores: int = 3, bands: int = BANDS, name: str = "nele_gan_dis
     return keras.Model(inputs, layers.Activation("sigmoid", name="scores")(x), name=name)
 
 
+def parts(features):
+    """Divides the generator's input.
+
+    Args:
+        features: `(batch, frames, 2 * bands)`.
+
+    Returns:
+        The bands of the speech and those of the noise, `(batch, frames, bands)` each.
+    """
+    return ops.split(features, 2, axis=-1)
+
+
+def triple(enhanced, features):
+    """The discriminator's input.
+
+    Args:
+        enhanced: Compressed bands of the enhanced speech `(batch, frames, bands)`.
+        features: The generator's input `(batch, frames, 2 * bands)`.
+
+    Returns:
+        Enhanced speech, noise and speech, `(batch, frames, bands, 3)`.
+    """
+    speech, noise = parts(features)
+    return ops.stack([enhanced, noise, speech], axis=-1)
+
+
 def equal_power(gains, bands):
     """Brings gains to the speech's own power over the utterance.
 

@@ -16,12 +16,11 @@ import keras
 import numpy as np
 
 from keras_segan import audio, dsp, metrics
-from keras_segan.data.manifest import Manifest
+from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pipeline import RecentlyUsed
 from keras_segan.errors import MetricError
 from keras_segan.front_ends.spectral_mask import Analysis
 from keras_segan.models.base import Enhancer
-from keras_segan.recipe import Plan
 from keras_segan.training.metric_gan_steps import Players
 from keras_segan.training.run import assign_groups, groups_to_arrays, variables_to_arrays
 from keras_segan.training.samplers import Example, Sampler
@@ -142,7 +141,7 @@ def plan(
     manifest: Manifest,
     seconds_per_step: float,
     generators: int = 1,
-) -> Plan:
+) -> tuple[dict[str, int], float, int]:
     """Counts steps and estimates time and disk space.
 
     Args:
@@ -155,7 +154,7 @@ def plan(
         generators: Number of generators.
 
     Returns:
-        The plan.
+        Number of steps by kind, seconds, bytes.
     """
     epochs = schedule.epochs
     discriminator = sum(sampler.steps(epoch) for epoch in range(1, epochs + 1))
@@ -169,7 +168,7 @@ def plan(
     seconds = manifest.mean_seconds()
     cost = seconds_per_step * (discriminator + players.generator_cost * generator + ENHANCING_COST * enhanced)
     wav_bytes = int(2 * audio.SAMPLE_RATE * seconds) + 44
-    return Plan(steps, cost * seconds, CHECKPOINT_BYTES * generators + wav_bytes * sampler.drawn * epochs)
+    return steps, cost * seconds, CHECKPOINT_BYTES * generators + wav_bytes * sampler.drawn * epochs
 
 
 class MetricGANTrainer:
@@ -192,6 +191,8 @@ class MetricGANTrainer:
         MetricGAN.py, the loop over `gan_epoch`.
     """
 
+    enhancer_class = Enhancer
+
     def __init__(self, steps, front_end, reader, manifest, scorer, sampler, schedule, selection, run):
         self.steps = steps
         self.reader = reader
@@ -201,7 +202,7 @@ class MetricGANTrainer:
         self.selection = selection
         self.run = run
         self.front_end = front_end
-        self.enhancers = [Enhancer(generator, front_end) for generator in steps.generators]
+        self.enhancers = [self.enhancer_class(generator, front_end) for generator in steps.generators]
         self.train = manifest.split("train")
         self.evaluated = {name: self._list(manifest, name) for name in selection.splits}
         self.best: dict[str, tuple[int, float, list[np.ndarray]]] = {}
@@ -241,7 +242,7 @@ class MetricGANTrainer:
                 network.set_weights(weights)
                 title = f"{self._title(number)}{name}"
                 facts = {**information, "system": title, "epoch": int(epoch)}
-                systems[title] = Enhancer(network, self.front_end, facts)
+                systems[title] = self.enhancer_class(network, self.front_end, facts)
         return systems
 
     def _title(self, number: int) -> str:
@@ -313,16 +314,28 @@ class MetricGANTrainer:
     def _keep_enhanced(self, index: int, epoch: int, mask: np.ndarray) -> np.ndarray:
         """Writes an enhanced utterance to the history; returns what of it is to be scored."""
         utterance = self.train[index]
-        _, magnitude, phase = self._noisy(index)
-        analysis = Analysis(magnitude, phase, len(self.reader.noisy(utterance)))
-        enhanced = self.front_end.synthesise(mask, analysis) / np.float32(utterance.scale)
+        enhanced = self._synthesise(index, mask) / np.float32(utterance.scale)
         samples = self.schedule.to_int16(enhanced)
         self._enhanced.put((index, epoch), samples)
         audio.write(self._replay_path(index, epoch), samples, self.scorer.sample_rate)
         if self.schedule.quantised:
-            return self.reader.from_int16(samples)
+            return self._scored(utterance, self.reader.from_int16(samples))
         self._fresh[index] = enhanced
-        return limited(enhanced)
+        return self._scored(utterance, limited(enhanced))
+
+    def _synthesise(self, index: int, mask: np.ndarray) -> np.ndarray:
+        """Returns the waveform of a training utterance that a generator's output makes."""
+        _, magnitude, phase = self._noisy(index)
+        analysis = Analysis(magnitude, phase, len(self.reader.noisy(self.train[index])))
+        return self.front_end.synthesise(mask, analysis)
+
+    def _scored(self, utterance: Utterance, enhanced: np.ndarray) -> np.ndarray:
+        """Returns what metrics are told of an enhanced waveform."""
+        return enhanced
+
+    def _enhance(self, enhancer: Enhancer, utterances: list[Utterance]) -> list[np.ndarray]:
+        """Enhances utterances that are evaluated."""
+        return enhancer.enhance_many([self.reader.noisy(utterance) for utterance in utterances])
 
     def _score_noisy(self, drawn: list[int]):
         """Starts scoring noisy utterances whose scores are wanted and not known yet."""
@@ -346,7 +359,7 @@ class MetricGANTrainer:
         utterances, handles = self.evaluated[name], []
         for block in batched(enumerate(utterances, start=1), EVALUATION_BLOCK):
             with self._timed("enhance_" + name):
-                enhanced = enhancer.enhance_many([self.reader.noisy(utterance) for _, utterance in block])
+                enhanced = self._enhance(enhancer, [utterance for _, utterance in block])
                 triples = [
                     (utterance.id, self.reader.clean(utterance), self.selection.prepare(waveform))
                     for (_, utterance), waveform in zip(block, enhanced, strict=True)

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_segan import tensorflow_backend
 from keras_segan.layers import stft
-from keras_segan.models import metricgan, metricgan_okd, metricgan_plus
+from keras_segan.models import metricgan, metricgan_okd, metricgan_plus, nele_gan
 from keras_segan.training.torch_optimizer import clip_factor, global_norm
 
 CLIP_SCOPES = ("joint", "separate")
@@ -71,8 +71,9 @@ class Players:
             optimizer.build(generator.trainable_variables)
         discriminator_optimizer.build(discriminator.trainable_variables)
         self.spectrum = (None, None, self.generators[0].input_shape[-1])
+        degraded = (None, None, self.generators[0].output_shape[-1])
         self._discriminator_step = tensorflow_backend.compiled(
-            self._step_discriminator, self.spectrum, self.spectrum, SCORES
+            self._step_discriminator, degraded, self.spectrum, SCORES
         )
 
     @property
@@ -515,6 +516,36 @@ class OKDSteps(Players):
         )
         self._move(self.generators[index], self.generator_optimizers[index], gradients)
         return ops.stack(losses)
+
+
+class ListeningSteps(OKDSteps):
+    """MetricGAN-OKD's players for listening enhancement: gains of the speech's bands instead of a mask.
+
+    What stands for the noisy and for the clean spectrum elsewhere is here the generators' input: compressed
+    bands of speech and noise `(batch, frames, 2 * bands)`. A degraded spectrum is that of enhanced speech,
+    `(batch, frames, bands)`, without the noise.
+
+    Args:
+        generators: `models.nele_gan.generator` for every metric.
+        discriminator: `models.nele_gan.discriminator` with one score for every metric.
+        generator_optimizers: A Keras optimizer for each generator.
+        discriminator_optimizer: A Keras optimizer.
+        **settings: Of `OKDSteps`; there is no mask.
+
+    Reference:
+        Shin et al., ICML 2023; Li and Yamagishi, 2021.
+    """
+
+    generator_takes = ("clean", "clean")
+
+    def __init__(self, generators, discriminator, generator_optimizers, discriminator_optimizer, **settings):
+        super().__init__(generators, discriminator, generator_optimizers, discriminator_optimizer, **settings)
+        self.pair = nele_gan.triple
+
+    def enhanced(self, index: int, noisy):
+        """The bands of speech as one generator makes them, `(batch, frames, bands)`."""
+        gains = self.generators[index](noisy, training=True)
+        return nele_gan.enhanced_bands(gains, nele_gan.parts(noisy)[0])
 
 
 def imitate_each(enhanced, others):

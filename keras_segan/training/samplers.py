@@ -270,3 +270,22 @@ class OKDSampler(Sampler):
     def steps(self, epoch: int) -> int:
         """Twice three for each utterance, the share of the history and each enhanced one."""
         return 7 * self.drawn + int(self.history_share * (epoch - 1) * self.drawn)
+
+
+class ListeningSampler(OKDSampler):
+    """MetricGAN-OKD's listening enhancement: enhanced speech and speech that was not changed, both in noise.
+
+    NELE-GAN trains on examples of another program (SSDRC) in the place of the unchanged ones, which is not
+    at hand.
+    """
+
+    kinds = ("enhanced", "noisy")
+
+    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
+        """As for speech enhancement, without clean ones: there is no listening without noise."""
+        heard = [{kind: e for kind, e in examples.items() if kind != "clean"} for examples in current]
+        yield from super().passes(epoch, heard)
+
+    def steps(self, epoch: int) -> int:
+        """Twice two for each utterance, the share of the history and each enhanced one."""
+        return super().steps(epoch) - 2 * self.drawn

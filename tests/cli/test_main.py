@@ -87,11 +87,22 @@ def test_plan_says_steps_time_and_disk(capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_full_schedule_has_as_many_steps_as_the_original():
+@pytest.mark.parametrize(
+    ("paper", "variant", "utterances", "steps"),
+    [
+        ("metricgan", "table2", 11572, 3_954_000),
+        ("metricgan", "table1", 15000, 518_000),
+        ("metricgan_plus", "paper", 10802, 3_966_000),
+        ("metricgan_plus", "code", 10802, 6_082_500),
+        ("metricgan_okd", "code", 11572, 6_142_500),
+    ],
+)
+def test_the_full_schedule_has_as_many_steps_as_the_original(paper, variant, utterances, steps):
+    from keras_segan.data.manifest import Manifest, Utterance
     from keras_segan.recipe import load
 
-    module = load("metricgan")
-    schedule = module.schedule(module.VARIANTS["table2"])
-    assert sum(schedule.discriminator_samples(epoch, 11572) for epoch in range(1, 601)) == 3_954_000
-    schedule = module.schedule(module.VARIANTS["table1"])
-    assert sum(schedule.discriminator_samples(epoch, 15000) for epoch in range(1, 201)) == 518_000
+    module = load(paper)
+    config = module.VARIANTS[variant]
+    manifest = Manifest(tuple(Utterance(str(n), None, None) for n in range(utterances)))
+    sampler = module.sampler(config, manifest)
+    assert sum(sampler.steps(epoch) for epoch in range(1, config.epochs + 1)) == steps
