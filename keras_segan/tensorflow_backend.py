@@ -96,7 +96,7 @@ def convolve(image, kernel):
     Returns:
         `(batch, height - rows + 1, width - columns + 1, filters)`.
     """
-    return _convolution()(*map(keras.ops.convert_to_tensor, (image, kernel)))
+    return _convolution()(*map(require().convert_to_tensor, (image, kernel)))
 
 
 _FEW_CHANNELS = 4  # up to so many the image's own gradient operation is the faster one

@@ -67,7 +67,7 @@ CORPORA = {
         Corpus("sednn-mini", "mini data of sednn", {"train": 8, "test": 4}),
         Corpus(
             "read-speech-noise115",
-            "LibriSpeech and VCTK with 113 of the 115 noises, tested with 3 of NOISEX-92 and 5 others",
+            "LibriSpeech and VCTK with 176 noises (113 of the 115), tested with 8 (3 of NOISEX-92)",
             published=False,
         ),
         Corpus("mini", "mini, not comparable", {"train": 24, "validation": 8, "test": 12}, published=False),

@@ -42,7 +42,8 @@ def recognise(path: Path | str) -> Sources | None:
         path: A folder laid out as sednn's mini data (train_speech, train_noise, test_speech, test_noise), or
             one that holds clean_speech/index.csv (columns file and split) and noises/noise115,
             noises/noisex92: the training and test noises of Xu et al. With noises/index.csv (columns type,
-            split and file) there, one recording of each of its types of test noise is tested with as well.
+            split and file) there, its other training noises are trained on as well, and one recording of
+            each of its types of test noise is tested with.
 
     Returns:
         The sources, `None` if it is neither.
@@ -60,7 +61,11 @@ def recognise(path: Path | str) -> Sources | None:
             # Named by their last part, as the papers name them: n1, leopard.
             files["noise", split] = {f.stem: f for f in _filled(path / "noises" / folder).values()}
         # What is left of NOISEX-92 is at 8 kHz, so noise with a band above 4 kHz has to come from elsewhere.
-        files["noise", "test"] |= _one_of_each_type(path)
+        known = set(files["noise", "train"].values())
+        others = [path / row["file"] for row in _listed_noise(path, "train")]
+        files["noise", "train"] |= {f.stem: f for f in others if f not in known}
+        first = {row["type"]: path / row["file"] for row in reversed(_listed_noise(path, "test"))}
+        files["noise", "test"] |= dict(sorted(first.items()))
     else:
         return None
     speech, noise = ({split: files[kind, split] for split in SPLITS} for kind in ("speech", "noise"))
@@ -85,14 +90,12 @@ def _listed(path: Path, split: str) -> dict[str, Path]:
     return files
 
 
-def _one_of_each_type(path: Path) -> dict[str, Path]:
+def _listed_noise(path: Path, split: str) -> list[dict]:
     index = path / "noises" / "index.csv"
     if not index.is_file():
-        return {}
+        return []
     with open(index, newline="", encoding="utf-8") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["split"] == "test"]
-    first = {row["type"]: path / row["file"] for row in reversed(rows)}
-    return dict(sorted(first.items()))
+        return [row for row in csv.DictReader(lines) if row["split"] == split]
 
 
 def _name(path: Path, speech: Mapping, noise: Mapping) -> str:

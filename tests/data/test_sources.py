@@ -85,10 +85,13 @@ def test_one_recording_of_each_listed_type_of_test_noise(tmp_path):
     speech = "file,split\nclean_speech/a.wav,train\nclean_speech/b.wav,test\n"
     (tmp_path / "clean_speech" / "index.csv").write_text(speech)
     assert set(sources.recognise(tmp_path).noise["test"]) == {"pink"}
-    rows = ["hum,test,noises/x/first.wav", "hum,test,noises/x/second.wav", "rain,train,noises/x/no.wav"]
+    rows = ["hum,test,noises/x/first.wav", "hum,test,noises/x/second.wav", "rain,train,noises/x/shower.wav"]
+    rows += ["nonspeech,train,noises/noise115/n1.wav", "nonspeech,spare,noises/x/spare.wav"]
     (tmp_path / "noises" / "index.csv").write_text("\n".join(["type,split,file", *rows, ""]))
-    noise = sources.recognise(tmp_path).noise["test"]
-    assert {name: path.name for name, path in noise.items()} == {"pink": "pink.wav", "hum": "first.wav"}
+    noise = sources.recognise(tmp_path).noise
+    names = {split: {name: path.name for name, path in noise[split].items()} for split in noise}
+    assert names["test"] == {"pink": "pink.wav", "hum": "first.wav"}
+    assert names["train"] == {"n1": "n1.wav", "shower": "shower.wav"}
 
 
 def test_corpora_beside_the_repository_are_known(shared):

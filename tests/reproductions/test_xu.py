@@ -79,7 +79,7 @@ def test_variants_are_those_of_the_facts():
     )
     assert xu.front_end(paper).bins == 129
     assert recipe.choose_variant(xu, None, "sednn-mini") == "code-mini"
-    assert recipe.choose_variant(xu, "code", "read-speech-noise115") == "code-full"
+    assert recipe.choose_variant(xu, "code", "read-speech-noise115") == "code-read"
 
 
 @pytest.mark.parametrize(
