@@ -5,8 +5,8 @@ needs them.
 """
 
 import importlib
-import sys
 
+from keras_segan import _registration
 from keras_segan._version import __version__
 
 _MODULES = (
@@ -48,6 +48,4 @@ def __dir__():
     return sorted(__all__)
 
 
-if "keras" in sys.modules:
-    # Whoever uses Keras already may call keras.saving.load_model on a file of ours.
-    importlib.import_module("keras_segan.models.registry").register_classes()
+_registration.register()

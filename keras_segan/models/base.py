@@ -33,6 +33,9 @@ class Enhancer(WaveformEnhancer, keras.Model):
 
     def __init__(self, network: keras.Model, front_end, information: dict | None = None, **kwargs):
         super().__init__(**kwargs)
+        inner = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
+        # Keras forgets this when a model is saved or cloned.
+        network.supports_masking = all(layer.supports_masking for layer in inner)
         self.network = network
         self.front_end = front_end
         self.information = dict(information or {})

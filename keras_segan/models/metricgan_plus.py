@@ -78,7 +78,9 @@ def generator(
     x = layers.Dense(hidden, name="dense_1")(x)
     x = layers.LeakyReLU(negative_slope=metricgan.LEAKY_SLOPE, name="leaky_relu")(x)
     x = layers.Dense(bins, name="dense_2")(x)
-    return keras.Model(inputs, LearnableSigmoid(MASK_CEILING, name="mask")(x), name=name)
+    model = keras.Model(inputs, LearnableSigmoid(MASK_CEILING, name="mask")(x), name=name)
+    model.supports_masking = True  # a frame in, a frame out
+    return model
 
 
 def _recurrent(units: int, causal: bool, torch_bias: bool, name: str):

@@ -35,11 +35,12 @@ def test_a_saved_model_is_the_same(enhancer, saved):
     np.testing.assert_allclose(again.enhance(NOISY), enhancer.enhance(NOISY), atol=1e-6)
 
 
-def test_keras_itself_loads_it_in_a_fresh_process(enhancer, saved, tmp_path):
+@pytest.mark.parametrize("first", ["keras, keras_segan", "keras_segan, keras", "keras_segan.dsp, keras"])
+def test_keras_itself_loads_it_in_a_fresh_process(enhancer, saved, tmp_path, first):
     np.save(tmp_path / "noisy.npy", NOISY)
     np.save(tmp_path / "enhanced.npy", enhancer.enhance(NOISY))
     code = (
-        "import sys, numpy, keras, keras_segan\n"
+        f"import sys, numpy, {first}\n"
         "model = keras.saving.load_model(sys.argv[1] + '/model.keras', safe_mode=True)\n"
         "ours = model.enhance(numpy.load(sys.argv[1] + '/noisy.npy'))\n"
         "assert abs(ours - numpy.load(sys.argv[1] + '/enhanced.npy')).max() < 1e-6\n"
@@ -59,6 +60,14 @@ def test_many_at_once_are_the_same(enhancer, count):
     together = enhancer.enhance_many(noisy)
     for ours, alone in zip(together, noisy, strict=True):
         np.testing.assert_allclose(ours, enhancer.enhance(alone), atol=1e-6)
+
+
+def test_a_loaded_model_takes_batches_of_any_lengths_too(saved, monkeypatch):
+    again = ks.load_model(saved)
+    batches = []
+    monkeypatch.setattr(again, "_infer_padded", lambda x, mask: batches.append(x.shape) or np.ones_like(x))
+    again.infer_many([np.zeros((length, 257), np.float32) for length in (5, 9, 7)])
+    assert len(batches) == 1
 
 
 def test_any_rate_and_channels(enhancer):
