@@ -29,7 +29,7 @@ SIGNALS = Path(__file__).parents[1] / "keras_segan" / "data" / "selftest"
 LENGTHS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # seconds, in turn
 UTTERANCES = 20
 EVALUATED = 4
-REPEATS = 1  # minutes each
+REPEATS = 3  # a minute or more each
 
 
 def corpus(folder: Path, train: int, evaluated: int = EVALUATED, lengths=LENGTHS) -> Manifest:

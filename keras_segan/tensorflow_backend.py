@@ -87,7 +87,7 @@ def convolve(image, kernel):
 
     On a CPU TensorFlow's gradient operations of a convolution take five times as long as the convolution
     of 5 x 5 kernels itself. Here the image's gradient is a convolution with the flipped kernel, the
-    kernel's one matrix product for each of its positions. The gradient has no gradient of its own.
+    kernel's is made of matrix products. The gradient has no gradient of its own.
 
     Args:
         image: `(batch, height, width, channels)`; sizes but the channels may be unknown.
@@ -100,6 +100,7 @@ def convolve(image, kernel):
 
 
 _FEW_CHANNELS = 4  # up to so many the image's own gradient operation is the faster one
+_MANY_FILTERS = 48  # above, a product for each position is faster than one for all
 
 
 @functools.cache
@@ -124,14 +125,25 @@ def _convolution():
     def kernel_gradient(image, kernel, upstream):
         rows, columns, channels, filters = kernel.shape
         height, width = tensorflow.unstack(tensorflow.shape(upstream)[1:3])
-        upstream = tensorflow.reshape(upstream, [-1, filters])
-        parts = [
-            tensorflow.reshape(image[:, row : row + height, column : column + width], [-1, channels])
-            for row in range(rows)
-            for column in range(columns)
+        across = [image[:, :, column : column + width] for column in range(columns)]
+        if channels <= _FEW_CHANNELS or filters > _MANY_FILTERS:
+            upstream = tensorflow.reshape(upstream, [-1, filters])
+            parts = [
+                tensorflow.reshape(part[:, row : row + height], [-1, channels])
+                for row in range(rows)
+                for part in across
+            ]
+            products = [tensorflow.matmul(part, upstream, transpose_a=True) for part in parts]
+            return tensorflow.reshape(tensorflow.stack(products), kernel.shape)
+        # All positions in one product: columns beside each other in one factor, rows in the other.
+        down = [
+            tensorflow.pad(upstream, [[0, 0], [row, rows - 1 - row], [0, 0], [0, 0]]) for row in range(rows)
         ]
-        products = [tensorflow.matmul(part, upstream, transpose_a=True) for part in parts]
-        return tensorflow.reshape(tensorflow.stack(products), kernel.shape)
+        across = tensorflow.reshape(tensorflow.concat(across, -1), [-1, columns * channels])
+        down = tensorflow.reshape(tensorflow.concat(down, -1), [-1, rows * filters])
+        product = tensorflow.matmul(across, down, transpose_a=True)
+        product = tensorflow.reshape(product, [columns, channels, rows, filters])
+        return tensorflow.transpose(product, [2, 0, 1, 3])
 
     @tensorflow.custom_gradient
     def convolution(image, kernel):

@@ -73,7 +73,7 @@ def test_what_it_cannot_do_is_refused(wrong):
 
 @settings(max_examples=20, deadline=None)
 @given(
-    st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 4)),
+    st.tuples(st.integers(1, 2), st.integers(1, 9), st.sampled_from([1, 3, 49])),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),
     st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
