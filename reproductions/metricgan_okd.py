@@ -4,7 +4,7 @@ Data: VoiceBank-DEMAND. The first target's generator is the one whose scores are
 Expected score: PESQ 3.24, CSIG 4.23 for the targets pesq,csig on the 824 test files after 750 epochs, of
 which the best on the *test* set counts in the paper; here validation speakers choose, unless --select test.
 Expected time: about a second for each of 6,142,500 discriminator steps on two CPU cores. The mini variant
-takes three minutes.
+takes two minutes.
 
     kseg reproduce metricgan_okd --metric pesq,csig                     # bundled mini corpus
     kseg reproduce metricgan_okd --metric pesq,csig --data VOICEBANK

@@ -3,7 +3,7 @@
 Data: VoiceBank-DEMAND; training speakers p226 and p287 become the validation set.
 Expected score: PESQ 3.15 (wide-band) on the 824 test files after 600 epochs (others got 3.05 to 3.15).
 Expected time: half a minute to three minutes an epoch of 100 utterances on two CPU cores, growing with the
-history; 600 epochs have 3,966,000 steps of the discriminator. The mini variant takes three minutes.
+history; 600 epochs have 3,966,000 steps of the discriminator. The mini variant takes a minute and a half.
 
     kseg reproduce metricgan_plus                              # bundled mini corpus
     kseg reproduce metricgan_plus --data VOICEBANK             # as SpeechBrain's recipe

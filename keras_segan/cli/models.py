@@ -1,5 +1,6 @@
 """`kseg models`."""
 
+import importlib.util
 import json
 
 import click
@@ -79,7 +80,8 @@ def _verified(model) -> bool:
     entry = model.entry
     try:
         entry.check()
-        backends = ["keras"] + (["onnx"] if entry.twin else [])
+        installed = importlib.util.find_spec("onnxruntime") is not None
+        backends = ["keras"] + (["onnx"] if entry.twin and installed else [])
         differences = {
             backend: registry.output_difference(registry.load(model, backend), entry.facts["output"])
             for backend in backends
@@ -89,5 +91,7 @@ def _verified(model) -> bool:
         return False
     right = all(difference <= registry.OUTPUT_TOLERANCE for difference in differences.values())
     listed = ", ".join(f"{backend} differs by {value:.1e}" for backend, value in differences.items())
+    if entry.twin and not installed:
+        listed += ", onnx not run (ONNX Runtime is not installed)"
     click.echo(f"{entry.name}: {'ok' if right else 'WRONG'}, checksum ok, output: {listed}")
     return right

@@ -44,7 +44,7 @@ class Players:
 
     generator_takes: tuple[str, ...] = ("noisy", "clean")
     generator_losses: tuple[str, ...] = ("g_loss",)
-    generator_cost = 1.6
+    generator_cost = 1.0
     through_generator = False
 
     def __init__(

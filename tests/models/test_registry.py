@@ -101,6 +101,13 @@ def test_info_and_verify(models, capsys):
     assert "tiny: ok" in capsys.readouterr().out
 
 
+def test_a_twin_is_not_run_where_its_runtime_is_missing(monkeypatch, capsys):
+    shipped = [name for name, entry in registry.entries().items() if entry.twin]
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert run(["models", "verify", *shipped[:1]]) == 0
+    assert "onnx not run" in capsys.readouterr().out
+
+
 def test_another_output_is_noticed(models, capsys):
     write_entry(models, Enhancer(metricgan.generator(units=4, hidden=5), SpectralMaskFrontEnd()))
     assert run(["models", "verify", "tiny"]) == 1
