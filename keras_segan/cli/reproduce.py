@@ -68,8 +68,9 @@ def command(
     kseg reproduce metricgan --metric pesq --data FOLDER   a corpus of yours
     """
     if list_papers:
+        width = max(map(len, recipe.names()))
         for name in recipe.names():
-            click.echo(f"{name:20} {recipe.summary(name)}")
+            click.echo(f"{name:{width}} {recipe.summary(name)}")
         return
     if paper is None:
         raise click.UsageError("Name a paper; 'kseg reproduce --list' shows them.")
