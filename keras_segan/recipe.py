@@ -85,6 +85,21 @@ class Published:
     deviation: float | None = None
 
 
+def require_choices(config, choices: Mapping[str, tuple[str, ...]]):
+    """Raises if a field of a configuration holds none of the words that it may.
+
+    Args:
+        config: A configuration.
+        choices: Words by name of the field.
+
+    Raises:
+        ValueError: That names the field and its words.
+    """
+    for name, known in choices.items():
+        if getattr(config, name) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(config, name)}'.")
+
+
 def names() -> list[str]:
     """Returns the names of all reproductions, without importing them."""
     files = importlib.resources.files(PACKAGE).iterdir()

@@ -438,7 +438,12 @@ def _write_report(job: Job, manifest: Manifest, scores: dict[str, list[dict]], r
     if getattr(job.config, "causal", False):
         facts.append("Causal: no frame after the present one is looked at.")
     if hasattr(job.config, "select"):
-        facts.append(f"Weights chosen on the {job.config.select} set.")
+        chosen = any(f"best on {job.config.select}" in system for system in scores)
+        facts.append(
+            f"Weights chosen on the {job.config.select} set."
+            if chosen
+            else f"Last weights: there was no evaluation on the {job.config.select} set to choose by."
+        )
     rows = _rows(job, scores)
     text = report.document(
         f"{job.name} on {_corpus_title(manifest.corpus)}: published and reproduced",

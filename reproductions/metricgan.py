@@ -21,7 +21,7 @@ from keras_segan.errors import DataError
 from keras_segan.layers import recurrent, spectral_norm
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.recipe import Paper, Plan
+from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
 from keras_segan.training.metric_gan_steps import MetricGANSteps
@@ -81,9 +81,7 @@ class Config:
             "recurrence": recurrent.RECURRENCES,
             "spectral_norm": spectral_norm.MODES,
         }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
+        require_choices(self, choices)
 
 
 TABLE_2 = Config()
@@ -145,13 +143,8 @@ def front_end(config: Config) -> SpectralMaskFrontEnd:
 
 def sampler(config: Config, manifest: Manifest) -> MetricGANSampler:
     """Returns what draws the examples."""
-    return MetricGANSampler(
-        len(manifest.split("train")),
-        len(manifest.split("validation")),
-        config.utterances_per_epoch,
-        config.seed,
-        config.history_divisor,
-        config.prefetch,
+    return MetricGANSampler.of(
+        manifest, config.utterances_per_epoch, config.seed, config.history_divisor, config.prefetch
     )
 
 

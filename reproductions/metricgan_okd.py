@@ -22,7 +22,7 @@ from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
 from keras_segan.models import metricgan_okd, metricgan_plus
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.recipe import Paper, Plan
+from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
 from keras_segan.training.metric_gan_steps import DISTILLATIONS, OKDSteps
@@ -76,9 +76,7 @@ class Config:
         if min(self.epochs, self.utterances_per_epoch) < 1:
             raise ValueError("epochs and utterances_per_epoch must be at least 1.")
         choices = {"distillation": tuple(DISTILLATIONS), "select": ("validation", "test")}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
+        require_choices(self, choices)
 
 
 CODE = Config()
@@ -138,13 +136,7 @@ def divided(config: Config, manifest: Manifest) -> Manifest:
 
 def sampler(config: Config, manifest: Manifest) -> OKDSampler:
     """Returns what draws the examples."""
-    return OKDSampler(
-        len(manifest.split("train")),
-        len(manifest.split("validation")),
-        config.utterances_per_epoch,
-        config.seed,
-        config.history_share,
-    )
+    return OKDSampler.of(manifest, config.utterances_per_epoch, config.seed, config.history_share)
 
 
 def schedule(config: Config) -> Schedule:

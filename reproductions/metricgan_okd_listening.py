@@ -22,7 +22,7 @@ from keras_segan.errors import DataError
 from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.models import nele_gan
 from keras_segan.models.base import ListeningEnhancer
-from keras_segan.recipe import Paper, Plan
+from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.listening import ListeningReader, ListeningTrainer
 from keras_segan.training.metric_gan import Schedule, Selection
@@ -70,9 +70,7 @@ class Config:
         if min(self.epochs, self.utterances_per_epoch) < 1:
             raise ValueError("epochs and utterances_per_epoch must be at least 1.")
         choices = {"distillation": tuple(DISTILLATIONS), "select": ("validation", "test")}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
+        require_choices(self, choices)
         for name in ("training_levels", "test_levels"):
             _levels(getattr(self, name))
 
@@ -123,13 +121,7 @@ def reader(config: Config) -> ListeningReader:
 
 def sampler(config: Config, manifest: Manifest) -> ListeningSampler:
     """Returns what draws the examples."""
-    return ListeningSampler(
-        len(manifest.split("train")),
-        len(manifest.split("validation")),
-        config.utterances_per_epoch,
-        config.seed,
-        config.history_share,
-    )
+    return ListeningSampler.of(manifest, config.utterances_per_epoch, config.seed, config.history_share)
 
 
 def schedule(config: Config) -> Schedule:

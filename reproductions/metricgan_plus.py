@@ -19,9 +19,9 @@ from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
-from keras_segan.models import metricgan_plus
+from keras_segan.models import metricgan, metricgan_plus
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.recipe import Paper, Plan
+from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
 from keras_segan.training.metric_gan_steps import CLIP_SCOPES, MetricGANPlusSteps
@@ -64,10 +64,12 @@ class Config:
     def __post_init__(self):
         if min(self.epochs, self.utterances_per_epoch) < 1:
             raise ValueError("epochs and utterances_per_epoch must be at least 1.")
-        choices = {"clip_scope": CLIP_SCOPES, "select": ("validation", "test")}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
+        choices = {
+            "clip_scope": CLIP_SCOPES,
+            "convolution": metricgan.CONVOLUTION_METHODS,
+            "select": ("validation", "test"),
+        }
+        require_choices(self, choices)
 
 
 CODE = Config()
@@ -107,13 +109,7 @@ def front_end(config: Config) -> SpectralMaskFrontEnd:
 
 def sampler(config: Config, manifest: Manifest) -> MetricGANPlusSampler:
     """Returns what draws the examples."""
-    return MetricGANPlusSampler(
-        len(manifest.split("train")),
-        len(manifest.split("validation")),
-        config.utterances_per_epoch,
-        config.seed,
-        config.history_share,
-    )
+    return MetricGANPlusSampler.of(manifest, config.utterances_per_epoch, config.seed, config.history_share)
 
 
 def schedule(config: Config) -> Schedule:

@@ -23,7 +23,7 @@ from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
 from keras_segan.models import shah
 from keras_segan.models.base import Enhancer
-from keras_segan.recipe import Paper, Plan
+from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import adversarial
 from keras_segan.training.masking_gan import MaskingGame
 from keras_segan.wiener import WienerFilter
@@ -68,9 +68,7 @@ class Config:
             "initialisation": shah.INITIALISATIONS,
             "discriminator_input": ("global", "batch"),
         }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
+        require_choices(self, choices)
         if self.epochs < 1 or self.batch < 1:
             raise ValueError("epochs and batch must be at least 1.")
 

@@ -26,7 +26,7 @@ from keras_segan.front_ends import LogSpectrumFrontEnd
 from keras_segan.front_ends.moments import Moments
 from keras_segan.models import xu
 from keras_segan.models.base import Enhancer
-from keras_segan.recipe import Paper, Plan
+from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import rbm
 from keras_segan.training.regression import LOSSES, RegressionSteps, RegressionTrainer, Rounds
 
@@ -94,9 +94,7 @@ class Config:
             "loss": LOSSES,
             "optimizer": ("adam", "sgd"),
         }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'.")
+        require_choices(self, choices)
         if max(self.epochs, self.iterations) < 1 or min(self.batch, self.log_interval) < 1:
             raise ValueError("epochs or iterations, batch and log_interval must be at least 1.")
         if self.pretraining_epochs and self.activation != "sigmoid":

@@ -435,6 +435,8 @@ class MetricGANTrainer:
 
     def _discriminator_pass(self, epoch: int, number: int, examples: list[Example]) -> dict[str, float]:
         values = []
+        if not examples:  # nothing of this pass could be scored
+            return {f"d{number}_steps": 0}
         for batch in batched(examples, self.schedule.batch_size):
             with self._timed("d"):
                 values += len(batch) * [self._discriminator_step(batch)]

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from keras_segan.data.manifest import Manifest
 from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
 
 
@@ -57,6 +58,11 @@ class Sampler:
         self.per_epoch = per_epoch
         self.seed = seed
         self.replay = ReplayBuffer(self.rng)
+
+    @classmethod
+    def of(cls, manifest: Manifest, *settings) -> "Sampler":
+        """Returns a sampler of a manifest's utterances; `settings` are those after their numbers."""
+        return cls(len(manifest.split("train")), len(manifest.split("validation")), *settings)
 
     @property
     def drawn(self) -> int:

@@ -322,3 +322,8 @@ def test_the_real_metricgan_files(shared):
     np.testing.assert_allclose(snrs, np.round(snrs), atol=0.02)
     assert {round(snr) for snr in snrs} <= {-10, -8, -5, -4, 0, 4, 5, 8, 10}
     assert {u.scale for u in corpora.load(folder, scale=1.0).utterances} == {1.0}
+
+
+def test_a_corpus_of_unknown_size_is_never_complete():
+    for name, corpus in corpora.CORPORA.items():
+        assert corpus.counts or not corpus.published, name

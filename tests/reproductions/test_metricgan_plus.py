@@ -117,7 +117,11 @@ def test_labels_of_several_metrics():
 
 @pytest.mark.parametrize(
     ("paper", "wrong"),
-    [("metricgan_plus", {"clip_scope": "none"}), ("metricgan_okd", {"distillation": "x"})],
+    [
+        ("metricgan_plus", {"clip_scope": "none"}),
+        ("metricgan_plus", {"convolution": "x"}),
+        ("metricgan_okd", {"distillation": "x"}),
+    ],
 )
 def test_unknown_words_are_refused(paper, wrong):
     module = recipe.load(paper)

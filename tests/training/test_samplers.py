@@ -91,3 +91,8 @@ def test_what_could_not_be_scored_is_missing(sampler_class):
     passes = list(sampler.passes(1, current))
     expected = set() if sampler_class is ListeningSampler else {"clean"}
     assert {e.kind for examples in passes for e in examples} == expected
+
+
+def test_an_epoch_of_which_nothing_could_be_scored_is_empty():
+    sampler = MetricGANPlusSampler(4, 0, 2)
+    assert [len(examples) for examples in sampler.passes(1, [{}, {}])] == [0, 0, 0]
