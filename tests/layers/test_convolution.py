@@ -32,6 +32,17 @@ def test_equals_direct_convolution(counts, kernel_size, extra):
     np.testing.assert_allclose(ours, direct, atol=2e-5 * max(np.abs(direct).max(), 1))
 
 
+@pytest.mark.parametrize("kernel_size", [1, 9, 11, 16])
+def test_equals_direct_convolution_at_sizes_that_are_not_known(kernel_size):
+    random = np.random.default_rng(0)
+    kernel = random.normal(size=(kernel_size, kernel_size, 3, 4)).astype("float32")
+    convolve = backend.compiled(lambda image: tiled_convolution(image, kernel), (None, None, None, 3))
+    for size in (*range(kernel_size, kernel_size + 50, 7), 131):
+        image = random.normal(size=(2, size, size + 1, 3)).astype("float32")
+        direct = ops.convert_to_numpy(ops.conv(image, kernel))
+        np.testing.assert_allclose(convolve(image), direct, atol=2e-5 * np.abs(direct).max())
+
+
 def test_gradients_equal_those_of_direct_convolution():
     random = np.random.default_rng(1)
     image = keras.Variable(random.normal(size=(1, 61, 50, 3)).astype("float32"))
