@@ -1,45 +1,48 @@
 """Tells Keras of our classes as soon as both are imported, in whichever order.
 
 Keras looks for the classes in a `.keras` file in its own registry only, and importing this package shall not
-import Keras. So, where Keras is not there yet, the import system is asked to say when it is.
+import Keras. So, where Keras is not there yet, the imports of Keras and of our own modules are watched.
 """
 
 import importlib
-import importlib.util
 import sys
 
 
 def register():
-    """Registers the classes now, or right after Keras is imported."""
+    """Registers the classes now, or as soon as Keras is imported."""
     if "keras" in sys.modules:
         importlib.import_module("keras_segan.models.registry").register_classes()
     else:
-        sys.meta_path.insert(0, AfterKeras)
+        sys.meta_path.insert(0, Watch)
 
 
-class AfterKeras:
+class Watch:
     """A finder that finds nothing itself; see `importlib.abc.MetaPathFinder`."""
+
+    running = 0  # modules of Keras's or ours that are being executed
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        """Returns what the other finders find of Keras, with the registration after its execution."""
-        if name != "keras":
+        """Returns what the other finders find of Keras or of us, with an eye on its execution."""
+        if name != "keras" and not name.startswith("keras_segan."):
             return None
-        sys.meta_path.remove(cls)
-        spec = importlib.util.find_spec(name)
-        if spec is None or _we_are_importing():
-            return spec
-        execute = spec.loader.exec_module
-
-        def execute_and_register(module):
-            execute(module)
-            register()
-
-        spec.loader.exec_module = execute_and_register
+        finders = (finder for finder in sys.meta_path if finder is not cls)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in finders)), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader.exec_module = cls._watched(spec.loader.exec_module)
         return spec
 
+    @classmethod
+    def _watched(cls, execute):
+        def execute_and_register(module):
+            cls.running += 1
+            try:
+                execute(module)
+            finally:
+                cls.running -= 1
+            # Not while one of our modules waits for Keras: it cannot be imported again at that moment.
+            if not cls.running and "keras" in sys.modules and cls in sys.meta_path:
+                sys.meta_path.remove(cls)
+                register()
 
-def _we_are_importing() -> bool:
-    """Says whether a module of ours imports Keras: it cannot be imported again at that moment."""
-    ours = (module for name, module in list(sys.modules.items()) if name.startswith("keras_segan."))
-    return any(getattr(getattr(module, "__spec__", None), "_initializing", False) for module in ours)
+        return execute_and_register

@@ -146,7 +146,14 @@ def test_the_hub_is_asked_for_the_file(models, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "imports", ["import keras, keras_segan", "import keras_segan as ks, keras; ks.register_classes()"]
+    "imports",
+    [
+        "import keras, keras_segan",
+        "import keras_segan",
+        "import keras_segan.layers",
+        "import keras_segan.cli, keras_segan.dsp",
+        "import keras_segan as ks, keras; ks.register_classes()",
+    ],
 )
 def test_keras_itself_loads_a_model(imports, models, tmp_path):
     np.save(tmp_path / "noisy.npy", np.random.default_rng(0).normal(0, 0.1, 5000))
