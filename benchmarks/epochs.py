@@ -8,7 +8,7 @@ from pathlib import Path
 import baselines
 import keras
 import numpy as np
-from measuring import Row, try_torch
+from measuring import REPEATS, Row, try_torch
 from training_steps import adam, discriminator_flops, generator_floor
 
 from keras_segan import audio, tensorflow_backend
@@ -26,10 +26,9 @@ from keras_segan.training.samplers import MetricGANSampler
 from keras_segan.training.targets import Scorer
 
 SIGNALS = Path(__file__).parents[1] / "keras_segan" / "data" / "selftest"
-LENGTHS = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)  # seconds, in turn
+LENGTHS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)  # seconds, in turn
 UTTERANCES = 20
 EVALUATED = 4
-REPEATS = 3  # a minute or more each
 
 
 def corpus(folder: Path, train: int, evaluated: int = EVALUATED, lengths=LENGTHS) -> Manifest:

@@ -40,6 +40,21 @@ def players(convolutions=metricgan.CONVOLUTIONS, gates=metricgan.keras2_hard_sig
     }
 
 
+def in_double_precision(convolutions, gates):
+    """The straightforward steps once more, to tell a difference from the rounding of single precision."""
+    precision = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        return MetricGANSteps(
+            baselines.keras_generator(gates=gates),
+            baselines.keras_discriminator(convolutions),
+            adam(),
+            adam(),
+        )
+    finally:
+        keras.config.set_dtype_policy(precision)
+
+
 def spectra(seconds: float) -> list[np.ndarray]:
     frames = 1 + int(seconds * RATE) // HOP
     return list(np.random.default_rng(0).uniform(0, 1, (3, 1, frames, BINS)).astype(np.float32))
@@ -67,44 +82,71 @@ def generator_floor(floors, frames: int, training: bool) -> float:
     return (3 if training else 1) * frames * generator_flops() / floors["flops"] + recurrent + kernels
 
 
-def gradient_difference(loss_of, ours, plain, variables_of) -> float:
-    """Between losses and gradients from the same weights."""
+def discriminator_difference(ours, plain, batch, score) -> float:
+    """Between losses and gradients of D from the same weights."""
     plain.generator.set_weights(ours.generator.get_weights())
     plain.discriminator.set_weights(ours.discriminator.get_weights())
-    values = []
-    for steps in (ours, plain):
-        weights = steps.discriminator.get_weights()
-        result, gradients = backend.value_and_gradients(lambda s=steps: loss_of(s), variables_of(steps))
-        steps.discriminator.set_weights(weights)  # u moves in every call
-        loss = result[0] if isinstance(result, tuple) else result
-        values.append([loss, np.concatenate([np.ravel(gradient) for gradient in gradients])])
-    return relative_difference(*values)
+    return relative_difference(
+        *(
+            loss_and_gradient(
+                steps,
+                lambda s=steps: s.discriminator_loss(*batch, score),
+                steps.discriminator.trainable_variables,
+            )
+            for steps in (ours, plain)
+        )
+    )
 
 
 def generator_rows(floors):
-    yield from _generator_rows("MetricGAN G step", players(), metricgan.CONVOLUTIONS, (1.5, 3, 6), floors)
-    small = players(SMALL, "sigmoid")
-    yield from _generator_rows("G step, MetricGAN+'s sizes (D of 15 channels)", small, SMALL, (3,), floors)
+    hard = metricgan.keras2_hard_sigmoid
+    yield from _generator_rows("MetricGAN G step", metricgan.CONVOLUTIONS, hard, (1.5, 3, 6), floors)
+    name = "G step, MetricGAN+'s sizes (D of 15 channels)"
+    yield from _generator_rows(name, SMALL, "sigmoid", (3,), floors)
 
 
-def _generator_rows(name, systems, convolutions, lengths, floors):
+def _generator_rows(name, convolutions, gates, lengths, floors):
+    systems = players(convolutions, gates)
+    double = in_double_precision(convolutions, gates)
     for seconds in lengths:
         batch = spectra(seconds)
         frames = batch[0].shape[1]
-        difference = gradient_difference(
-            lambda s, b=batch: s.generator_loss(*b),
-            systems["ours"],
-            systems["keras"],
-            lambda s: s.generator.trainable_variables,
-        )
+        ours, plain, exact = generator_gradients(systems["ours"], systems["keras"], double, batch)
         yield compare(
             f"{name}, {seconds} s",
             {key: lambda s=s, b=batch: s.generator_step(*b) for key, s in systems.items()},
-            difference=difference,
+            difference=relative_difference(ours, plain),
             floor=generator_floor(floors, frames, True)
             + 2 * discriminator_flops(convolutions, frames) / floors["flops"],
             floor_of="recurrence, GEMM",
+            note=f"single from double precision: ours {relative_difference(ours, exact):.0e},"
+            f" keras {relative_difference(plain, exact):.0e}",
         )
+
+
+def generator_gradients(ours, plain, double, batch):
+    """Losses and gradients of G from the same weights."""
+    for steps in (plain, double):
+        steps.generator.set_weights(ours.generator.get_weights())
+        steps.discriminator.set_weights(ours.discriminator.get_weights())
+    results = []
+    for steps in (ours, plain, double):
+        inputs = [x.astype(steps.generator.compute_dtype) for x in batch]
+        results.append(
+            loss_and_gradient(
+                steps, lambda s=steps, b=inputs: s.generator_loss(*b), steps.generator.trainable_variables
+            )
+        )
+    return results
+
+
+def loss_and_gradient(steps, loss_of, variables):
+    """Both as arrays, the gradients in one."""
+    weights = steps.discriminator.get_weights()
+    result, gradients = backend.value_and_gradients(loss_of, variables)
+    steps.discriminator.set_weights(weights)  # u moves in every call
+    loss = result[0] if isinstance(result, tuple) else result
+    return [loss, np.concatenate([np.ravel(gradient) for gradient in gradients])]
 
 
 def generator_alone_rows(floors):
@@ -175,12 +217,7 @@ def discriminator_rows(floors):
         yield compare(
             f"MetricGAN D step, {seconds} s",
             {key: lambda s=s, b=batch: s.discriminator_step(*b, score) for key, s in systems.items()},
-            difference=gradient_difference(
-                lambda s, b=batch: s.discriminator_loss(*b, score),
-                systems["ours"],
-                systems["keras"],
-                lambda s: s.discriminator.trainable_variables,
-            ),
+            difference=discriminator_difference(systems["ours"], systems["keras"], batch, score),
             floor=3 * flops / floors["flops"],
             floor_of="GEMM",
         )

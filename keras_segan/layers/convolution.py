@@ -70,11 +70,11 @@ def tiled_convolution(image, kernel):
     # The axis to be transformed comes first and channels come last, so that every transform is a few large
     # matrix products. Rows before the image is cut across: half of a real spectrum is enough.
     x = _overlapping(ops.reshape(image, (batch, down + 1, heights, -1)), 1, rows - 1)
-    x = ops.matmul(_real_transform(tile_rows, tile_rows), x)
+    x = _transformed(_real_transform(tile_rows, tile_rows), x)
     x = ops.reshape(x, (strips, 2, bins, (across + 1) * widths, channels))
     x = ops.reshape(ops.transpose(x, (3, 1, 0, 2, 4)), (across + 1, widths, -1))
     x = ops.reshape(_overlapping(x, 0, columns - 1), (across, 2 * tile_columns, -1))
-    x = ops.matmul(_complex_transform(tile_columns, tile_columns), x)
+    x = _transformed(_complex_transform(tile_columns, tile_columns), x)
     x = ops.reshape(x, (across, 2, tile_columns, strips, bins, channels))
     x = ops.reshape(ops.transpose(x, (2, 4, 0, 3, 1, 5)), (tile_columns * bins, -1, 2 * channels))
 
@@ -82,10 +82,10 @@ def tiled_convolution(image, kernel):
     y = ops.reshape(y, (tile_columns, bins, across, strips, 2, filters))
 
     y = ops.reshape(ops.transpose(y, (2, 0, 4, 3, 1, 5)), (across, 2 * tile_columns, -1))
-    y = ops.matmul(_inverse_complex_transform(tile_columns, widths), y)
+    y = _transformed(_inverse_complex_transform(tile_columns, widths), y)
     y = ops.reshape(y, (across * widths, 2, strips, bins, filters))
     y = ops.reshape(ops.transpose(y, (2, 1, 3, 0, 4)), (strips, 2 * bins, -1))
-    y = ops.matmul(_inverse_real_transform(tile_rows, heights), y)
+    y = _transformed(_inverse_real_transform(tile_rows, heights), y)
     y = ops.reshape(y, (batch, down * heights, across * widths, filters))
     return y[:, : height - rows + 1, : width - columns + 1]
 
@@ -109,18 +109,22 @@ def _kernel_spectrum(kernel, tile_rows, tile_columns):
     """Conjugated spectrum as a real matrix per frequency: `(bins, 2 * channels, 2 * filters)`."""
     rows, columns, channels, filters = kernel.shape
     bins = tile_rows // 2 + 1
-    k = ops.matmul(_real_transform(tile_rows, rows), ops.reshape(kernel, (rows, -1)))
+    k = _transformed(_real_transform(tile_rows, rows), ops.reshape(kernel, (rows, -1)))
     k = ops.transpose(ops.reshape(k, (2, bins, columns, channels * filters)), (2, 0, 1, 3))
-    k = ops.matmul(_complex_transform(tile_columns, columns), ops.reshape(k, (2 * columns, -1)))
+    k = _transformed(_complex_transform(tile_columns, columns), ops.reshape(k, (2 * columns, -1)))
     real, imaginary = ops.unstack(ops.reshape(k, (2, tile_columns * bins, channels, filters)), 2, axis=0)
     top = ops.concatenate([real, -imaginary], axis=-1)
     bottom = ops.concatenate([imaginary, real], axis=-1)
     return ops.concatenate([top, bottom], axis=1)
 
 
+def _transformed(matrix, x):
+    return ops.matmul(ops.cast(matrix, x.dtype), x)
+
+
 def _waves(tile, samples):
     """Cosine and sine `(frequencies, samples)` of a Fourier transform over `tile` positions, in float64."""
-    turns = ops.arange(tile)[:, None] * ops.arange(samples)[None] % tile
+    turns = ops.arange(tile, dtype="int32")[:, None] * ops.arange(samples, dtype="int32")[None] % tile
     angles = ops.cast(turns, "float64") * (2 * np.pi / ops.cast(tile, "float64"))
     return ops.cos(angles), ops.sin(angles)
 
@@ -128,27 +132,27 @@ def _waves(tile, samples):
 def _real_transform(tile, samples):
     """Real and imaginary part of the first half of the spectrum of real values, `(2 * bins, samples)`."""
     cosine, sine = (wave[: tile // 2 + 1] for wave in _waves(tile, samples))
-    return ops.cast(ops.concatenate([cosine, -sine], axis=0), "float32")
+    return ops.concatenate([cosine, -sine], axis=0)
 
 
 def _inverse_real_transform(tile, samples):
     """First `samples` real values from both parts of half a spectrum, `(samples, 2 * bins)`."""
     bins = tile // 2 + 1
-    has_mirror_image = 2 * ops.arange(bins)[:, None] % tile != 0  # in the other half
+    has_mirror_image = 2 * ops.arange(bins, dtype="int32")[:, None] % tile != 0  # in the other half
     weight = ops.cast(1 + ops.cast(has_mirror_image, "int32"), "float64") / ops.cast(tile, "float64")
     cosine, sine = (wave[:bins] * weight for wave in _waves(tile, samples))
-    return ops.cast(ops.transpose(ops.concatenate([cosine, -sine], axis=0)), "float32")
+    return ops.transpose(ops.concatenate([cosine, -sine], axis=0))
 
 
 def _complex_transform(tile, samples):
     """From (sample, part) to (part, frequency), parts being real and imaginary, `(2 * tile, 2 * samples)`."""
     cosine, sine = _waves(tile, samples)
     matrix = ops.stack([ops.stack([cosine, sine], axis=-1), ops.stack([-sine, cosine], axis=-1)])
-    return ops.cast(ops.reshape(matrix, (2 * tile, 2 * samples)), "float32")
+    return ops.reshape(matrix, (2 * tile, 2 * samples))
 
 
 def _inverse_complex_transform(tile, samples):
     """From (frequency, part) to the first samples as (sample, part), `(2 * samples, 2 * tile)`."""
     cosine, sine = map(ops.transpose, _waves(tile, samples))
     matrix = ops.stack([ops.stack([cosine, -sine], axis=-1), ops.stack([sine, cosine], axis=-1)], axis=1)
-    return ops.cast(ops.reshape(matrix, (2 * samples, 2 * tile)) / ops.cast(tile, "float64"), "float32")
+    return ops.reshape(matrix, (2 * samples, 2 * tile)) / ops.cast(tile, "float64")
