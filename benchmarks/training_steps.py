@@ -12,6 +12,7 @@ from keras_segan.training.metric_gan_steps import MetricGANSteps
 
 BINS, HOP, RATE = 257, 256, 16000
 SMALL = ((15, 5),) * 4  # MetricGAN+'s discriminator
+FAST = 75  # repeats of what takes hundredths of a second
 MIXED = (1.5, 2.0, 2.6, 3.3, 4.1, 6.0)
 
 
@@ -102,10 +103,10 @@ def generator_rows(floors):
     hard = metricgan.keras2_hard_sigmoid
     yield from _generator_rows("MetricGAN G step", metricgan.CONVOLUTIONS, hard, (1.5, 3, 6), floors)
     name = "G step, MetricGAN+'s sizes (D of 15 channels)"
-    yield from _generator_rows(name, SMALL, "sigmoid", (3,), floors)
+    yield from _generator_rows(name, SMALL, "sigmoid", (3,), floors, FAST // 3)
 
 
-def _generator_rows(name, convolutions, gates, lengths, floors):
+def _generator_rows(name, convolutions, gates, lengths, floors, repeats=REPEATS):
     systems = players(convolutions, gates)
     double = in_double_precision(convolutions, gates)
     for seconds in lengths:
@@ -115,6 +116,7 @@ def _generator_rows(name, convolutions, gates, lengths, floors):
         yield compare(
             f"{name}, {seconds} s",
             {key: lambda s=s, b=batch: s.generator_step(*b) for key, s in systems.items()},
+            repeats,
             difference=relative_difference(ours, plain),
             floor=generator_floor(floors, frames, True)
             + 2 * discriminator_flops(convolutions, frames) / floors["flops"],
@@ -168,6 +170,7 @@ def generator_alone_rows(floors):
         yield compare(
             f"generator alone, forward, 3 s, batch {size}",
             functions,
+            FAST,
             **facts,
             **floor,
             floor=generator_floor(floors, frames, False) if size == 1 else None,
@@ -176,6 +179,7 @@ def generator_alone_rows(floors):
         yield compare(
             f"generator alone, training, 3 s, batch {size}",
             training,
+            FAST // 3,
             **facts,
             **floor,
             floor=generator_floor(floors, frames, True) if size == 1 else None,
@@ -244,7 +248,7 @@ def enhancement_rows(floors):
     front_end = SpectralMaskFrontEnd(compression="log1p")
     ours = Enhancer(systems["ours"].generator, front_end)
     plain = Enhancer(systems["keras"].generator, front_end)
-    for seconds, repeats in ((3, 15), (60, REPEATS)):
+    for seconds, repeats in ((3, FAST), (60, FAST // 5)):
         noisy = np.random.default_rng(0).normal(0, 0.1, seconds * RATE).astype(np.float32)
         functions = {"ours": lambda x=noisy: ours.enhance(x), "keras": lambda x=noisy: plain.enhance(x)}
         if "torch" in systems:

@@ -57,6 +57,21 @@ def test_context_frames(count, before, after, hop):
     assert context[0, 0, 0] == 0
 
 
+@settings(deadline=None)
+@given(st.floats(-45, 37), st.integers(0, 9))
+def test_phase_factor(exponent, seed):
+    random = np.random.default_rng(seed)
+    spectrum = np.exp(2j * np.pi * random.random(20)) * random.uniform(1, 2, 20) * 10.0**exponent
+    spectrum = spectrum.astype(np.complex64)
+    spectrum[0] = 0
+    factor = dsp.phase_factor(spectrum)
+    assert factor.dtype == np.complex64
+    assert factor[0] == 1
+    if exponent > -37:
+        np.testing.assert_allclose(factor, np.exp(1j * np.angle(spectrum)), atol=4e-7)
+    np.testing.assert_allclose(np.abs(factor), 1, atol=2e-7)
+
+
 def test_normalise_over_time():
     x = dsp.normalise_over_time(np.random.default_rng(0).normal(3, 5, (50, 4)))
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-9)

@@ -134,7 +134,7 @@ class LogSpectrumFrontEnd:
             noise = self._noise(normalised) if statistics is None else statistics
             repeated = np.broadcast_to(noise, (len(features), 1, self.bins))
             features = np.concatenate([features, repeated], axis=1)
-        return features, LogSpectrumAnalysis(np.exp(1j * np.angle(spectrum)), len(waveform))
+        return features, LogSpectrumAnalysis(dsp.phase_factor(spectrum), len(waveform))
 
     def magnitude(self, output: np.ndarray) -> np.ndarray:
         """Turns the network's output `(frames, bins)` into magnitudes of the same shape."""

@@ -114,7 +114,7 @@ class SpectralMaskFrontEnd:
 
     def analysis(self, spectrum: np.ndarray, length: int) -> Analysis:
         """Returns what `synthesise` needs of a complex spectrum `(frames, bins)` of so many samples."""
-        return Analysis(self.compressed(spectrum), np.exp(1j * np.angle(spectrum)), length)
+        return Analysis(self.compressed(spectrum), dsp.phase_factor(spectrum), length)
 
     def _normalise(self, magnitude, statistics):
         if self.normalisation == "none":
