@@ -55,9 +55,13 @@ class TorchMetricGAN:
             modules += [spectral_norm(nn.Linear(channels, units)), nn.LeakyReLU(0.3)]
             channels = units
         self.discriminator = nn.Sequential(*modules, spectral_norm(nn.Linear(channels, 1)))
-        self.generator_parameters = [*self.lstm.parameters(), *self.head.parameters()]
-        self.generator_adam = torch.optim.Adam(self.generator_parameters, 1e-3, eps=1e-8)
-        self.discriminator_adam = torch.optim.Adam(self.discriminator.parameters(), 1e-3, eps=1e-8)
+        self._optimise(self.lstm, self.head)
+
+    def _optimise(self, *generator):
+        adam = self.torch.optim.Adam
+        self.generator_parameters = [parameter for part in generator for parameter in part.parameters()]
+        self.generator_adam = adam(self.generator_parameters, 1e-3, eps=1e-8)
+        self.discriminator_adam = adam(self.discriminator.parameters(), 1e-3, eps=1e-8)
 
     def mask(self, features):
         """The mask of features `(batch, frames, bins)`."""
@@ -94,6 +98,24 @@ class TorchMetricGAN:
         loss.backward()
         self.discriminator_adam.step()
         return float(loss), float(error.abs().mean())
+
+
+class SpeechBrainMetricGAN(TorchMetricGAN):
+    """SpeechBrain's own networks of MetricGAN+ with the same steps.
+
+    Args:
+        torch: The module.
+        networks: The module `speechbrain.lobes.models.MetricGAN`.
+    """
+
+    def __init__(self, torch, networks):
+        self.torch = torch
+        self.generator, self.discriminator = networks.EnhancementGenerator(), networks.MetricDiscriminator()
+        self._optimise(self.generator)
+
+    def mask(self, features):
+        """The mask of features `(batch, frames, bins)`."""
+        return self.generator(features, lengths=self.torch.ones(len(features)))
 
 
 def torch_perceptron(torch, sizes, dropout: float = 0.0, output=None, activation: str = "ReLU"):

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import machine
+
 EPOCHS = (20, 80, 320)
 EVALUATIONS = (100, 1000)
 MINUTES = (6, 60)
@@ -55,7 +57,9 @@ def document(results: dict) -> str:
         "evaluation": "kseg evaluate, PESQ and STOI, files of 1 s, 2 workers",
         "long file": "kseg enhance, minutes of audio",
     }
-    lines = ["# Growth", "", "Made by `make benchmark-growth`.", ""]
+    facts = machine()
+    made = f"Made by `make benchmark-growth` on {facts['processor']}, {facts['cores']} cores."
+    lines = ["# Growth", "", made, ""]
     lines += ["| | size | seconds | per unit, ms | peak memory, MB |", "|---|---|---|---|---|"]
     for name, rows in results.items():
         for row in rows:

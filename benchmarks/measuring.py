@@ -16,6 +16,7 @@ PACKAGES = (
     "keras",
     "tensorflow",
     "torch",
+    "speechbrain",
     "numpy",
     "librosa",
     "pesq",
@@ -32,7 +33,8 @@ class Row:
     Attributes:
         name: What is measured.
         ours: Time of this package.
-        baselines: Time by baseline: "keras" (straightforward Keras 3) or "plain" (likewise Python), "torch".
+        baselines: Time by baseline: "keras" (straightforward Keras 3) or "plain" (likewise Python), "torch",
+            "speechbrain" (its own networks).
         repeats: Measurements that the medians are of.
         difference: Largest relative difference from the first baseline.
         floor: Least time that the machine could need, as far as that can be said.
@@ -75,6 +77,15 @@ def relative_difference(ours, theirs) -> float:
         (np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in zip(ours, theirs, strict=True)
     ]
     return max(float(np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-30)) for a, b in pairs)
+
+
+def try_speechbrain():
+    """SpeechBrain's networks of MetricGAN+, `None` where they are not installed."""
+    try:
+        from speechbrain.lobes.models import MetricGAN
+    except (ImportError, OSError):  # OSError: its torchaudio may be of another PyTorch
+        return None
+    return MetricGAN
 
 
 def try_torch():
@@ -198,7 +209,9 @@ def _line(row: Row) -> str:
     cells = [row.name, str(row.repeats), _ms(row.ours), _ms(keras), _ratio(keras, row.ours)]
     cells += [_ms(torch), _ratio(torch, row.ours)]
     cells += ["" if row.difference is None else f"{row.difference:.0e}", _ms(row.floor)]
-    cells += [_ratio(row.ours, row.floor), "; ".join(filter(None, [row.floor_of, row.note]))]
+    speechbrain = row.baselines.get("speechbrain")
+    other = f"SpeechBrain {_ms(speechbrain)}, ratio {_ratio(speechbrain, row.ours)}" if speechbrain else ""
+    cells += [_ratio(row.ours, row.floor), "; ".join(filter(None, [row.floor_of, other, row.note]))]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -3,7 +3,7 @@
 import baselines
 import keras
 import numpy as np
-from measuring import REPEATS, compare, relative_difference, try_torch
+from measuring import REPEATS, compare, relative_difference, try_speechbrain, try_torch
 
 from keras_segan import tensorflow_backend as backend
 from keras_segan.models import metricgan
@@ -33,12 +33,12 @@ def players(convolutions=metricgan.CONVOLUTIONS, gates=metricgan.keras2_hard_sig
     )
     plain.generator.set_weights(ours.generator.get_weights())
     plain.discriminator.set_weights(ours.discriminator.get_weights())
-    torch = try_torch()
-    return {
-        "ours": ours,
-        "keras": plain,
-        **({"torch": baselines.TorchMetricGAN(torch, convolutions)} if torch else {}),
-    }
+    systems = {"ours": ours, "keras": plain}
+    if torch := try_torch():
+        systems["torch"] = baselines.TorchMetricGAN(torch, convolutions)
+        if convolutions == SMALL and (networks := try_speechbrain()):
+            systems["speechbrain"] = baselines.SpeechBrainMetricGAN(torch, networks)
+    return systems
 
 
 def in_double_precision(convolutions, gates):
@@ -213,14 +213,20 @@ def _torch_training(system, x):
 
 
 def discriminator_rows(floors):
-    systems = players()
+    yield from _discriminator_rows("MetricGAN D step", metricgan.CONVOLUTIONS, (1.5, 3, 6), floors)
+    yield from _discriminator_rows("D step, MetricGAN+'s sizes (15 channels)", SMALL, (3,), floors, FAST // 3)
+
+
+def _discriminator_rows(name, convolutions, lengths, floors, repeats=REPEATS):
+    systems = players(convolutions)
     score = np.array([[0.4]], np.float32)
-    for seconds in (1.5, 3, 6):
+    for seconds in lengths:
         batch = spectra(seconds)[:2]
-        flops = discriminator_flops(metricgan.CONVOLUTIONS, batch[0].shape[1])
+        flops = discriminator_flops(convolutions, batch[0].shape[1])
         yield compare(
-            f"MetricGAN D step, {seconds} s",
+            f"{name}, {seconds} s",
             {key: lambda s=s, b=batch: s.discriminator_step(*b, score) for key, s in systems.items()},
+            repeats,
             difference=discriminator_difference(systems["ours"], systems["keras"], batch, score),
             floor=3 * flops / floors["flops"],
             floor_of="GEMM",

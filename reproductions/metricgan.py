@@ -65,7 +65,7 @@ class Config:
     int16_divisor: float = 32767.0  # [T2: maxv]
     layout: str = "legacy"  # [reshape((1,257,T,1))] or "transpose"
     spectral_norm: str = "keras2"  # [SpectralNormalizationKeras.py] or "miyato"
-    convolution: str = "tiled"  # [ours: equal to rounding, three times as fast on a CPU] or "direct"
+    convolution: str = "tiled"  # [ours: equal to rounding, 3 to 5 times as fast on a CPU] or "direct"
     recurrence: str = (
         "auto"  # [ours: "compiled" is equal to rounding and several times as fast on a CPU] or "keras"
     )

@@ -68,7 +68,7 @@ def discriminator(
         convolutions: Filters and kernel size of each convolution.
         dense: Units of the hidden dense layers.
         spectral_norm: Mode of `layers.SpectralNormalization`.
-        convolution_method: `"tiled"` (`layers.TiledConv2D`, three times as fast
+        convolution_method: `"tiled"` (`layers.TiledConv2D`, 3 to 5 times as fast
             on a CPU, equal to float32 rounding) or `"direct"`.
         name: Name of the model.
 
