@@ -1,6 +1,6 @@
 """Measures time as ratios against straightforward versions and writes RESULTS.md beside this file.
 
-    python benchmarks/run.py             everything, about 20 minutes
+    python benchmarks/run.py             everything, about half an hour
     python benchmarks/run.py GROUP...    some groups; the others keep the numbers of their last run
 
 Every group runs in a process of its own with two threads.

@@ -16,7 +16,7 @@ class TiledConv2D(keras.layers.Conv2D):
     """`Conv2D` with the same numbers to float32 rounding, in a fraction of the time of training on a CPU.
 
     The image is cut into overlapping tiles of up to 36 x 36 positions, tiles and kernel are Fourier
-    transformed, multiplied and transformed back (overlap-save). The transforms are written as small
+    transformed, multiplied and transformed back (overlap-save). The transforms are written as
     matrix products, so the whole is differentiable and runs on every Keras backend. An 11 x 11 kernel
     needs about a tenth of the operations of direct convolution. Kernels below 9 x 9 are convolved directly,
     with faster gradients. On a GPU and on other backends than TensorFlow the layer is `Conv2D`.
