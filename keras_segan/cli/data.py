@@ -100,7 +100,7 @@ def _noisy_row(manifest: Manifest, jobs: int, quiet: bool) -> tuple[list[dict], 
         return [], "No noisy row is published for this corpus."
     if not manifest.split("test"):
         return [], "The published noisy row is that of the test set, of which nothing is here."
-    bar = functools.partial(tqdm, desc="Scoring", unit="file", disable=quiet, leave=False)
+    bar = functools.partial(tqdm, desc="Scoring", unit="file", disable=quiet or None, leave=False)
     try:
         return check_noisy_row(manifest, corpus.noisy_row, jobs, progress=bar), ""
     except DataError as error:
@@ -236,4 +236,4 @@ def mini(out):
 def _bar(title: str, total: int, quiet: bool):
     from tqdm import tqdm
 
-    return tqdm(desc=title, total=total, unit="pair", disable=quiet, leave=False)
+    return tqdm(desc=title, total=total, unit="pair", disable=quiet or None, leave=False)

@@ -121,7 +121,14 @@ class Clock:
             from tqdm import tqdm
 
             line = "{percentage:3.0f}%|{bar:20}| {desc} [{elapsed}, {remaining} left{postfix}]"
-            self.bar = tqdm(total=total, desc=self.source.name, file=sys.stderr, bar_format=line, leave=False)
+            self.bar = tqdm(
+                total=total,
+                desc=self.source.name,
+                file=sys.stderr,
+                disable=None,
+                bar_format=line,
+                leave=False,
+            )
         self.bar.set_postfix_str(f"real-time factor {self.elapsed() / done:.3f}", refresh=False)
         self.bar.update(done - self.bar.n)
 

@@ -198,7 +198,7 @@ class Run:
         self._bar = tqdm(
             total=total,
             initial=done,
-            disable=self.quiet,
+            disable=self.quiet or None,  # none in a log file
             file=sys.stderr,
             bar_format="{percentage:3.0f}%|{bar:20}| {desc} [{elapsed}, {remaining} left]",
             mininterval=0.5,

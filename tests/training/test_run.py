@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -73,3 +75,17 @@ def test_nothing_is_left_half_written(tmp_path):
     with pytest.raises(TypeError):
         run.write_json("scores.json", {"x": object()})
     assert not (run.folder / "scores.json").exists()
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
+def test_a_log_file_gets_no_progress_bar(tmp_path, monkeypatch, terminal, shown):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return terminal
+
+    monkeypatch.setattr(sys, "stderr", Screen())
+    run = Run.create(tmp_path / "run", SETTINGS)
+    run.start_progress(2.0)
+    run.advance(1.0, "epoch 1/2")
+    run.end_progress()
+    assert ("%|" in sys.stderr.getvalue()) == shown
