@@ -96,6 +96,12 @@ def scores(result: evaluation.Evaluation, run: RunFolder) -> dict[str, dict]:
     }
 
 
+def curve(log: list[dict], target: str) -> dict[str, list[float]]:
+    """Returns the target metric on the validation set after each epoch, by definition; none if not logged."""
+    values = [row.get(f"validation_{target}") for row in log]
+    return {target: [round(float(value), 4) for value in values]} if values and all(values) else {}
+
+
 def command_of(settings: dict, data: str) -> str:
     """Returns the command that trains a model again."""
     module = recipe.load(settings["paper"])
@@ -119,7 +125,9 @@ def toml(content: dict, path: tuple[str, ...] = ()) -> str:
     lines = [f"[{'.'.join(map(key, path))}]"] if path and plain else []
     lines += [f"{key(name)} = {json.dumps(value, ensure_ascii=False)}" for name, value in plain.items()]
     parts = ["\n".join(lines)] if lines else []
-    parts += [toml(value, (*path, name)) for name, value in content.items() if isinstance(value, dict)]
+    parts += [
+        toml(value, (*path, name)) for name, value in content.items() if isinstance(value, dict) and value
+    ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -219,6 +227,7 @@ def main(
             "tested_on": tested_on,
             "distance": distance,
             "scores": scores(result, read),
+            "curve": curve(read.log, target),
         }
         entry = add(folder, name, source, facts, twin)
     except KsegError as error:

@@ -6,6 +6,8 @@ from keras_segan import metrics
 from keras_segan.models import registry
 
 MEGABYTE = 1e6
+PER_ROW = 10  # epochs of a curve
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def card(entry: registry.Entry) -> str:
@@ -28,6 +30,7 @@ def card(entry: registry.Entry) -> str:
         f'```python\nmodel = ks.load_model("{entry.name}")\n'
         "enhanced = ks.enhance(model, noisy, sample_rate)\n```",
         f"## Training\n\n{facts['data']}\n\n```bash\n{facts['command']}\n```",
+        _curve(facts),
         f"## Scores\n\n{_scores(facts)}",
         f"## Distance from the paper\n\n{facts['distance']}" if facts.get("distance") else "",
         f"## Licence\n\n{facts['licence']}",
@@ -73,6 +76,24 @@ def _scores(facts: dict) -> str:
     return f"{facts['tested_on']}, {count} utterances; {intervals}.\n\n{_table(header, rows)}"
 
 
+def _curve(facts: dict) -> str:
+    if not facts.get("curve"):
+        return ""
+    (definition, values), *_ = facts["curve"].items()
+    rows = []
+    for first in range(0, len(values), PER_ROW):
+        part = values[first : first + PER_ROW]
+        numbers = " ".join(f"{value:.3f}" for value in part)
+        rows.append((f"{first + 1} to {first + len(part)}", numbers, _bars(part, values)))
+    return f"### Curve\n\n{_table(('epochs', f'{definition} on the validation set', ''), rows)}"
+
+
+def _bars(part: list[float], values: list[float]) -> str:
+    low, high = min(values), max(values)
+    steps = [round((value - low) / ((high - low) or 1.0) * (len(BARS) - 1)) for value in part]
+    return "".join(BARS[step] for step in steps)
+
+
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -101,6 +122,7 @@ files and output are what was recorded. The registry says of each model:
 | `data`, `licence` | what it was trained on, and under which conditions it may be used |
 | `target` | definition id of the metric that it must improve |
 | `scores.<definition>` | `mean`, `low`, `high` (bootstrap 95 %), `noisy`, `gain`, its interval, `n` |
+| `curve.<definition>` | its value on the validation set after each epoch |
 | `tested_on` | the data of the scores |
 | `distance` | how far it is from the published number, and why |
 | `output` | samples of an enhanced bundled sentence, which `kseg models verify` compares |

@@ -38,6 +38,7 @@ def run_folder(tmp_path):
     (folder / "config.json").write_text(json.dumps(settings))
     row = {"system": "last", "metric": "SSNR", "definition": "ssnr", "published": None, "reproduced": 1.0}
     (folder / "scores.json").write_text(json.dumps([{**row, "interval": [0, 2], "count": 2}]))
+    (folder / "log.csv").write_text("epoch,validation_ssnr\n1,-1.5\n2,2.25\n")
     (folder / "scores.csv").write_text("system,id,ssnr\nnoisy,a,0\nlast,a,1\n")
     manifest = mini.prepare(tmp_path / "data")
     rows = manifest.split("test") or manifest.split("validation")
@@ -76,7 +77,10 @@ def test_a_model_that_helps_is_registered(tool, run_folder, monkeypatch):
     assert (
         entry["scores"]["ssnr"]["low"] <= entry["scores"]["ssnr"]["mean"] <= entry["scores"]["ssnr"]["high"]
     )
-    assert "kseg reproduce metricgan" in (folder / "tiny.md").read_text()
+    assert entry["curve"] == {"ssnr": [-1.5, 2.25]}
+    card = (folder / "tiny.md").read_text()
+    assert "kseg reproduce metricgan" in card
+    assert "| 1 to 2 | -1.500 2.250 | ▁█ |" in card
     assert "[tiny](tiny.md)" in (folder / "README.md").read_text()
     monkeypatch.setenv("KSEG_MODELS", str(folder))
     model = registry.load_model("tiny")
