@@ -10,6 +10,7 @@ from keras_segan.cli import options
 from keras_segan.errors import KsegError
 
 SHOWN_FROM = 20.0  # seconds of audio from which a file has a progress bar
+DEFAULT_MODEL = "shah-mmse-gan"  # of the bundled ones it improves PESQ most on real test pairs
 
 
 @click.command()
@@ -21,7 +22,12 @@ SHOWN_FROM = 20.0  # seconds of audio from which a file has a progress bar
     type=click.Path(path_type=Path),
     help="File for one input, else folder; - for standard output.",
 )
-@click.option("--model", required=True, help="Pretrained name, .keras or .onnx file, run folder or hf://.")
+@click.option(
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="Pretrained name, .keras or .onnx file, run folder or hf://.",
+)
 @options.backend
 @click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 @click.option(
@@ -42,7 +48,7 @@ def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
     """Enhance audio files, all audio files of folders, or standard input (-).
 
     \b
-    kseg enhance noisy.wav -o clean.wav --model NAME
+    kseg enhance noisy.wav -o clean.wav
     kseg enhance recordings/ -o enhanced/ --model NAME
     cat noisy.wav | kseg enhance - -o - --model NAME > clean.wav
 

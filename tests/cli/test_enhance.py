@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from keras_segan.cli import run
-from keras_segan.models import metricgan
+from keras_segan.models import metricgan, registry
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 
 
@@ -39,6 +39,16 @@ def test_a_folder_keeps_names_rates_and_formats(model, noisy, tmp_path, capsys):
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*")) == ["a.wav", "deep/b.flac"]
     info = soundfile.info(out / "deep" / "b.flac")
     assert (info.samplerate, info.channels, info.frames, info.subtype) == (44100, 2, 8000, "PCM_24")
+
+
+def test_without_a_model_named_the_best_bundled_one_enhances(noisy, tmp_path, monkeypatch):
+    monkeypatch.delenv("KSEG_MODELS", raising=False)
+    gains = {name: e.facts["scores"]["pesq-wb-lqo"]["gain"] for name, e in registry.entries().items()}
+    outputs = []
+    for words in ([], ["--model", max(gains, key=gains.get)]):
+        outputs.append(tmp_path / f"{len(words)}.wav")
+        assert run(["enhance", str(noisy / "a.wav"), "-o", str(outputs[-1]), *words]) == 0
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
 def test_existing_outputs_are_kept_without_force(model, noisy, tmp_path, capsys):
