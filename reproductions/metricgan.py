@@ -17,7 +17,6 @@ import keras
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
-from keras_segan.errors import DataError
 from keras_segan.layers import recurrent, spectral_norm
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
@@ -161,8 +160,6 @@ def schedule(config: Config) -> Schedule:
 
 def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns the enhancers: last epoch, best on validation, best on test."""
-    if not manifest.split("train"):
-        raise DataError("The data have no training pairs; MetricGAN cannot be trained on them.")
 
     def adam():
         return keras.optimizers.Adam(

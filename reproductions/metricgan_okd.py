@@ -19,7 +19,6 @@ import keras
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
-from keras_segan.errors import DataError
 from keras_segan.models import metricgan_okd, metricgan_plus
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.recipe import Paper, Plan, require_choices
@@ -161,8 +160,6 @@ def selection(config: Config) -> Selection:
 
 def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns each generator's enhancer."""
-    if not manifest.split("train"):
-        raise DataError("The data have no training pairs; MetricGAN-OKD cannot be trained on them.")
     manifest = divided(config, manifest)
     generators, discriminator = build(config)
     players = OKDSteps(

@@ -18,7 +18,6 @@ import keras
 
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest
-from keras_segan.errors import DataError
 from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.models import nele_gan
 from keras_segan.models.base import ListeningEnhancer
@@ -141,8 +140,6 @@ def selection(config: Config) -> Selection:
 
 def fit(config: Config, manifest: Manifest, run) -> dict[str, ListeningEnhancer]:
     """Trains and returns each generator's enhancer."""
-    if not manifest.split("train"):
-        raise DataError("The data have no training pairs; nothing can be trained on them.")
     generators, discriminator = build(config)
     players = ListeningSteps(
         generators,

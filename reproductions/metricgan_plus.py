@@ -18,7 +18,6 @@ import keras
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
-from keras_segan.errors import DataError
 from keras_segan.models import metricgan, metricgan_plus
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.recipe import Paper, Plan, require_choices
@@ -130,8 +129,6 @@ def selection(config: Config) -> Selection:
 
 def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns the enhancers: best on validation, last epoch."""
-    if not manifest.split("train"):
-        raise DataError("The data have no training pairs; MetricGAN+ cannot be trained on them.")
     manifest = manifest.with_validation(config.validation_speakers.split(","))
     players = MetricGANPlusSteps(
         *build(config),

@@ -256,13 +256,11 @@ def schedule(config: Config, steps: RegressionSteps):
 
 def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns the network with its last weights, as the originals do."""
-    if not manifest.split("train"):
-        raise DataError("The data have no training pairs; name a corpus with a training split.")
     watched = "validation" if manifest.split("validation") else "test"
     stores = {}
-    for split in ("train", watched):
-        run.say(f"Log spectra of {len(manifest.split(split))} {split} pairs")
-        stores[split] = segments(config, manifest.split(split), run.path(f"features/{split}"))
+    for split, pairs in (("train", manifest.training()), (watched, manifest.split(watched))):
+        run.say(f"Log spectra of {len(pairs)} {split} pairs")
+        stores[split] = segments(config, pairs, run.path(f"features/{split}"))
         if not len(stores[split]):
             raise DataError(f"The {split} files are shorter than {2 * config.context + 1} frames.")
     front = normalised_by(stores["train"], config)

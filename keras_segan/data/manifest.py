@@ -62,6 +62,17 @@ class Manifest:
         """Returns the pairs of one split."""
         return tuple(u for u in self.utterances if u.split == name)
 
+    def training(self) -> tuple[Utterance, ...]:
+        """Returns the training pairs.
+
+        Raises:
+            DataError: If there are none.
+        """
+        found = self.split("train")
+        if not found:
+            raise DataError("The data have no training pairs; name a corpus with a training split.")
+        return found
+
     def with_validation(self, speakers: Iterable[str]) -> "Manifest":
         """Returns a manifest whose training pairs of some speakers are for validation.
 

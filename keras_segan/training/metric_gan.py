@@ -203,7 +203,7 @@ class MetricGANTrainer:
         self.run = run
         self.front_end = front_end
         self.enhancers = [self.enhancer_class(generator, front_end) for generator in steps.generators]
-        self.train = manifest.split("train")
+        self.train = manifest.training()
         self.evaluated = {name: self._list(manifest, name) for name in selection.splits}
         self.best: dict[str, tuple[int, float, list[np.ndarray]]] = {}
         self.noisy_scores: dict[int, tuple[float, ...]] = {}
