@@ -10,6 +10,7 @@ from keras_segan import tensorflow_backend as backend
 from keras_segan.models import shah, xu
 from keras_segan.training import adversarial, regression
 from keras_segan.training.masking_gan import MaskingGame
+from keras_segan.training.optimizers import Adam
 
 XU_BATCH, XU_UNITS, CONTEXT, BINS = 500, 2048, 7, 257
 SHAH_BATCH, INPUTS, BANDS, UNITS = 1000, 448, 64, 512
@@ -31,7 +32,7 @@ def xu_row(floors):
     y = random.standard_normal((XU_BATCH, BINS)).astype(np.float32)
     sizes = (CONTEXT * BINS, *[XU_UNITS] * 3, BINS)
     network = xu.dnn(dropout=0.2)
-    steps = regression.RegressionSteps(network, keras.optimizers.Adam(1e-4), regression.mean_absolute_error)
+    steps = regression.RegressionSteps(network, Adam(1e-4), regression.mean_absolute_error)
     plain = baselines.keras_perceptron(sizes, 0.2, input_shape=(CONTEXT, BINS))
     plain.set_weights(network.get_weights())
     losses = [steps.evaluate(x, y)], [float(ops.mean(ops.abs(plain(x) - y)))]

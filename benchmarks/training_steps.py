@@ -9,6 +9,7 @@ from keras_segan import tensorflow_backend as backend
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.training.metric_gan_steps import MetricGANSteps
+from keras_segan.training.optimizers import Adam
 
 BINS, HOP, RATE = 257, 256, 16000
 SMALL = ((15, 5),) * 4  # MetricGAN+'s discriminator
@@ -16,17 +17,17 @@ FAST = 75  # repeats of what takes hundredths of a second
 MIXED = (1.5, 2.0, 2.6, 3.3, 4.1, 6.0)
 
 
-def adam():
-    return keras.optimizers.Adam(1e-3, epsilon=1e-8)
+def adam(optimizer_class=keras.optimizers.Adam):
+    return optimizer_class(1e-3, epsilon=1e-8)
 
 
 def players(convolutions=metricgan.CONVOLUTIONS, gates=metricgan.keras2_hard_sigmoid):
     """Our steps and the straightforward ones, from the same weights."""
     ours = MetricGANSteps(
         metricgan.generator(dropout=0.0, recurrent_activation=gates),
-        metricgan.discriminator(convolutions=convolutions),
-        adam(),
-        adam(),
+        metricgan.discriminator(convolutions=convolutions, spare_channels=convolutions == SMALL),
+        adam(Adam),
+        adam(Adam),
     )
     plain = MetricGANSteps(
         baselines.keras_generator(gates=gates), baselines.keras_discriminator(convolutions), adam(), adam()

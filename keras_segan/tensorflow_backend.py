@@ -77,6 +77,35 @@ def enable_determinism(seed: int):
     require().config.experimental.enable_op_determinism()
 
 
+def adam(variable, moments, gradient, powers, learning_rate, betas, epsilon):
+    """Moves a variable and its two moments by Adam, in one pass.
+
+    Args:
+        variable: A float32 variable, of Keras or of TensorFlow.
+        moments: Its first and second moment, likewise.
+        gradient: Of the variable's shape.
+        powers: beta_1^t and beta_2^t, scalars.
+        learning_rate: Scalar.
+        betas: beta_1 and beta_2.
+        epsilon: Scalar, added to the root of the uncorrected second moment.
+
+    Reference:
+        Kingma and Ba, ICLR 2015, end of section 2 ("epsilon hat").
+    """
+    tensorflow = require()
+    handles = [v.value.handle if isinstance(v, keras.Variable) else v.handle for v in (variable, *moments)]
+    tensorflow.raw_ops.ResourceApplyAdam(
+        **dict(zip(("var", "m", "v"), handles, strict=True)),
+        beta1_power=powers[0],
+        beta2_power=powers[1],
+        lr=tensorflow.cast(learning_rate, tensorflow.float32),
+        beta1=betas[0],
+        beta2=betas[1],
+        epsilon=epsilon,
+        grad=gradient,
+    )
+
+
 def on_cpu() -> bool:
     """Says whether Keras computes by TensorFlow on a CPU, where our own algorithms are the faster ones."""
     return keras.backend.backend() == "tensorflow" and not require().config.list_physical_devices("GPU")
@@ -100,7 +129,8 @@ def convolve(image, kernel):
     return _convolution()(*map(require().convert_to_tensor, (image, kernel)))
 
 
-_FEW_CHANNELS = 4  # up to so many the image's own gradient operation is the faster one
+_FEW_CHANNELS = 4  # of image or filters; a product of so few is too narrow
+_COLUMNS_AT_ONCE = 4  # then as many neighbouring columns are taken for channels
 _CHANNELS_AT_ONCE = 8  # 15 channels take a fifth longer than 16
 _MANY_FILTERS = 48  # above, a product for each position is faster than one for all
 
@@ -109,26 +139,44 @@ _MANY_FILTERS = 48  # above, a product for each position is faster than one for 
 def _convolution():
     tensorflow = require()
 
-    def padded_convolution(image, kernel, padding):
+    def padded_convolution(image, kernel, rows=0, columns=0):
+        """Convolves an image with `rows` and `columns` of zeros on each side."""
+        if min(kernel.shape[2:]) <= _FEW_CHANNELS:
+            return convolution_by_groups(image, kernel, rows, columns)
+        around = [[0, 0], [rows] * 2, [columns] * 2, [0, 0]]
         missing = -kernel.shape[2] % _CHANNELS_AT_ONCE
-        if missing * _CHANNELS_AT_ONCE <= kernel.shape[2]:
-            padding = [*padding[:3], [0, missing]]
+        if missing and missing * _CHANNELS_AT_ONCE <= kernel.shape[2]:
+            image = tensorflow.pad(image, [*around[:3], [0, missing]])
             kernel = tensorflow.pad(kernel, [[0, 0], [0, 0], [0, missing], [0, 0]])
-        return tensorflow.nn.conv2d(tensorflow.pad(image, padding), kernel, 1, "VALID")
+            around = "VALID"
+        return tensorflow.nn.conv2d(image, kernel, 1, around)
 
-    def image_gradient(image, kernel, upstream):
-        rows, columns, channels, _ = kernel.shape
-        if channels <= _FEW_CHANNELS:
-            sizes = tensorflow.shape(image)
-            return tensorflow.raw_ops.Conv2DBackpropInput(
-                input_sizes=sizes,
-                filter=kernel,
-                out_backprop=upstream,
-                strides=[1, 1, 1, 1],
-                padding="VALID",
-            )
+    def convolution_by_groups(image, kernel, rows, columns):
+        """Convolves groups of neighbouring columns, so that they are laid out for the product only once."""
+        count = _COLUMNS_AT_ONCE
+        height, width, channels, filters = kernel.shape
+        batch, image_rows, image_columns, _ = tensorflow.unstack(tensorflow.shape(image))
+        results = image_columns + 2 * columns - width + 1
+        kernel_groups = -(-(width + count - 1) // count)
+        groups = -(-results // count) + kernel_groups - 1
+        right = groups * count - image_columns - columns
+        image = tensorflow.pad(image, [[0, 0], [rows] * 2, [columns, right], [0, 0]])
+        image = tensorflow.reshape(image, [batch, -1, groups, count * channels])
+        spare = kernel_groups * count - width
+        shifted = [
+            tensorflow.pad(kernel, [[0, 0], [shift, spare - shift], [0, 0], [0, 0]]) for shift in range(count)
+        ]
+        kernel = tensorflow.reshape(
+            tensorflow.stack(shifted, axis=3), [height, kernel_groups, count * channels, count * filters]
+        )
+        result = tensorflow.nn.conv2d(image, kernel, 1, "VALID")
+        image_rows += 2 * rows - height + 1
+        return tensorflow.reshape(result, [batch, image_rows, -1, filters])[:, :, :results]
+
+    def image_gradient(kernel, upstream):
+        rows, columns, _, _ = kernel.shape
         flipped = tensorflow.transpose(tensorflow.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-        return padded_convolution(upstream, flipped, [[0, 0], [rows - 1] * 2, [columns - 1] * 2, [0, 0]])
+        return padded_convolution(upstream, flipped, rows - 1, columns - 1)
 
     def kernel_gradient(image, kernel, upstream):
         rows, columns, channels, filters = kernel.shape
@@ -156,9 +204,9 @@ def _convolution():
     @tensorflow.custom_gradient
     def convolution(image, kernel):
         def gradients(upstream):
-            return image_gradient(image, kernel, upstream), kernel_gradient(image, kernel, upstream)
+            return image_gradient(kernel, upstream), kernel_gradient(image, kernel, upstream)
 
-        return padded_convolution(image, kernel, [[0, 0]] * 4), gradients
+        return padded_convolution(image, kernel), gradients
 
     return convolution
 
@@ -166,13 +214,15 @@ def _convolution():
 BUCKET = 64  # frames; XLA compiles anew for every length, so lengths are rounded up
 
 
-def lstm(product, recurrent_kernel, hard_gates: bool, backwards: bool = False, mask=None):
-    """Runs the recurrence of an LSTM, compiled by XLA, with a hand-written gradient.
+def lstm(sequences, kernel, bias, recurrent_kernel, hard_gates: bool, backwards: bool = False, mask=None):
+    """Runs an LSTM, its recurrence compiled by XLA, with a hand-written gradient.
 
     The gradient has no gradient of its own.
 
     Args:
-        product: Input times kernel plus bias `(batch, frames, 4 * units)`, gates i, f, c, o.
+        sequences: `(batch, frames, features)`.
+        kernel: `(features, 4 * units)`, gates i, f, c, o.
+        bias: `(4 * units,)`.
         recurrent_kernel: `(units, 4 * units)`.
         hard_gates: Whether the gates are Keras 2's hard sigmoid instead of the sigmoid.
         backwards: Whether time runs from the last frame to the first.
@@ -183,11 +233,12 @@ def lstm(product, recurrent_kernel, hard_gates: bool, backwards: bool = False, m
         The states h `(batch, frames, units)`, in the order of the frames.
     """
     tensorflow = require()
-    frames = tensorflow.shape(product)[1]
+    frames = tensorflow.shape(sequences)[1]
     there, back = _order(frames, backwards, mask)
     # What follows the last true frame changes nothing before it.
     padding = _bucketed(frames) - frames
-    product = tensorflow.pad(there(product), [[0, 0], [0, padding], [0, 0]])
+    sequences = tensorflow.pad(there(sequences), [[0, 0], [0, padding], [0, 0]])
+    product = tensorflow.tensordot(sequences, kernel, 1) + bias
     recurrence = _recurrence(recurrent_kernel.shape[0], hard_gates)
     return back(recurrence(product, tensorflow.convert_to_tensor(recurrent_kernel))[:, :frames])
 

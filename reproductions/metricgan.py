@@ -24,6 +24,7 @@ from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
 from keras_segan.training.metric_gan_steps import MetricGANSteps
+from keras_segan.training.optimizers import Adam
 from keras_segan.training.samplers import MetricGANSampler
 
 PAPER = Paper(
@@ -162,9 +163,7 @@ def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns the enhancers: last epoch, best on validation, best on test."""
 
     def adam():
-        return keras.optimizers.Adam(
-            config.learning_rate, config.adam_beta_1, config.adam_beta_2, epsilon=config.adam_epsilon
-        )
+        return Adam(config.learning_rate, config.adam_beta_1, config.adam_beta_2, epsilon=config.adam_epsilon)
 
     players = MetricGANSteps(
         *build(config), adam(), adam(), config.mask_floor, config.target_score, config.layout

@@ -25,8 +25,8 @@ from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
 from keras_segan.training.metric_gan_steps import DISTILLATIONS, OKDSteps
+from keras_segan.training.optimizers import TorchAdam
 from keras_segan.training.samplers import OKDSampler
-from keras_segan.training.torch_optimizer import TorchAdam
 
 PAPER = Paper(
     title="MetricGAN-OKD: Multi-Metric Optimization of MetricGAN via Online Knowledge Distillation "

@@ -26,8 +26,8 @@ from keras_segan.training import metric_gan, targets
 from keras_segan.training.listening import ListeningReader, ListeningTrainer
 from keras_segan.training.metric_gan import Schedule, Selection
 from keras_segan.training.metric_gan_steps import DISTILLATIONS, ListeningSteps
+from keras_segan.training.optimizers import TorchAdam
 from keras_segan.training.samplers import ListeningSampler
-from keras_segan.training.torch_optimizer import TorchAdam
 
 PAPER = Paper(
     title="MetricGAN-OKD: Multi-Metric Optimization of MetricGAN via Online Knowledge Distillation "

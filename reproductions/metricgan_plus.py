@@ -24,8 +24,8 @@ from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
 from keras_segan.training.metric_gan_steps import CLIP_SCOPES, MetricGANPlusSteps
+from keras_segan.training.optimizers import TorchAdam
 from keras_segan.training.samplers import MetricGANPlusSampler
-from keras_segan.training.torch_optimizer import TorchAdam
 
 PAPER = Paper(
     title="MetricGAN+: An Improved Version of MetricGAN for Speech Enhancement",

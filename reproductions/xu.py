@@ -28,6 +28,7 @@ from keras_segan.models import xu
 from keras_segan.models.base import Enhancer
 from keras_segan.recipe import Paper, Plan, require_choices
 from keras_segan.training import rbm
+from keras_segan.training.optimizers import Adam
 from keras_segan.training.regression import LOSSES, RegressionSteps, RegressionTrainer, Rounds
 
 PAPER = Paper(
@@ -235,7 +236,7 @@ def optimizer(config: Config) -> keras.optimizers.Optimizer:
     1 - momentum.
     """
     if config.optimizer == "adam":
-        return keras.optimizers.Adam(config.learning_rate, epsilon=config.adam_epsilon)
+        return Adam(config.learning_rate, epsilon=config.adam_epsilon)
     return keras.optimizers.SGD(config.learning_rate / config.batch, momentum=config.first_momentum)
 
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_segan.layers.convolution import add_bias
+
 MODES = ("keras2", "miyato")
 EPSILON = 1e-12
 
@@ -80,14 +82,14 @@ class SpectralNormalization(keras.layers.Layer):
         kernel = kernel / self.power_iteration(kernel, training=training)
         if hasattr(self.layer, "convolution_op"):
             outputs = self.layer.convolution_op(inputs, kernel)
-            axis_shape = (1,) * (len(outputs.shape) - 1) + (-1,)
-            if self.layer.use_bias and self.layer.data_format == "channels_first":
-                axis_shape = (1, -1) + (1,) * (len(outputs.shape) - 2)
+            channels_first = self.layer.data_format == "channels_first"
         else:
             outputs = ops.matmul(inputs, kernel)
-            axis_shape = (-1,)
-        if self.layer.use_bias:
-            outputs = outputs + ops.reshape(self.layer.bias, axis_shape)
+            channels_first = False
+        if self.layer.use_bias and channels_first:
+            outputs = outputs + ops.reshape(self.layer.bias, (1, -1) + (1,) * (len(outputs.shape) - 2))
+        else:
+            outputs = add_bias(outputs, self.layer.bias)
         return self.layer.activation(outputs)
 
     def compute_output_shape(self, input_shape):

@@ -59,6 +59,7 @@ def discriminator(
     dense=(50, 10),
     spectral_norm: str = "keras2",
     convolution_method: str = "tiled",
+    spare_channels: bool = False,
     name: str = "metricgan_discriminator",
 ) -> keras.Model:
     """The surrogate of the metric: looks at a degraded and a clean spectrum and predicts the score.
@@ -70,6 +71,8 @@ def discriminator(
         spectral_norm: Mode of `layers.SpectralNormalization`.
         convolution_method: `"tiled"` (`layers.TiledConv2D`, 3 to 5 times as fast
             on a CPU, equal to float32 rounding) or `"direct"`.
+        spare_channels: Whether layers hand over spare channels, see `layers.TiledConv2D`; faster with
+            small kernels only.
         name: Name of the model.
 
     Returns:
@@ -82,11 +85,19 @@ def discriminator(
     """
     inputs = layers.Input((bins, None, 2), name="degraded_and_clean")
     x = layers.BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-3, name="batch_norm")(inputs)
-    score = scores_of_images(x, convolutions, dense, 1, spectral_norm, convolution_method)
+    score = scores_of_images(x, convolutions, dense, 1, spectral_norm, convolution_method, spare_channels)
     return keras.Model(inputs, score, name=name)
 
 
-def scores_of_images(x, convolutions, dense, scores: int, spectral_norm: str, convolution_method: str):
+def scores_of_images(
+    x,
+    convolutions,
+    dense,
+    scores: int,
+    spectral_norm: str,
+    convolution_method: str,
+    spare_channels: bool = False,
+):
     """What the discriminators of the MetricGAN family share: convolutions, average, dense layers.
 
     Args:
@@ -96,6 +107,7 @@ def scores_of_images(x, convolutions, dense, scores: int, spectral_norm: str, co
         scores: Number of outputs.
         spectral_norm: Mode of `layers.SpectralNormalization`, which is on every layer.
         convolution_method: See `discriminator`.
+        spare_channels: See `layers.TiledConv2D`; of all convolutions but the last.
 
     Returns:
         `(batch, scores)`.
@@ -103,9 +115,15 @@ def scores_of_images(x, convolutions, dense, scores: int, spectral_norm: str, co
     if convolution_method not in CONVOLUTION_METHODS:
         known = ", ".join(CONVOLUTION_METHODS)
         raise ValueError(f"convolution_method must be one of {known}, not '{convolution_method}'")
+    channels = x.shape[-1]
     for number, (filters, size) in enumerate(convolutions, start=1):
-        layer_class = TiledConv2D if convolution_method == "tiled" else layers.Conv2D
-        convolution = layer_class(filters, size, padding="valid", name=f"conv_{number}")
+        settings = {"padding": "valid", "name": f"conv_{number}"}
+        if convolution_method == "tiled":
+            spare = spare_channels and number < len(convolutions)
+            convolution = TiledConv2D(filters, size, channels=channels, spare_channels=spare, **settings)
+        else:
+            convolution = layers.Conv2D(filters, size, **settings)
+        channels = filters
         x = SpectralNormalization(convolution, spectral_norm, name=f"sn_conv_{number}")(x)
         x = layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"conv_{number}_leaky_relu")(x)
     x = layers.GlobalAveragePooling2D(name="average_score")(x)

@@ -119,7 +119,9 @@ def discriminator(
     inputs = layers.Input((None, bins, 2), name="two_spectra")
     x = layers.BatchNormalization(axis=-1, momentum=0.99, epsilon=1e-5, name="batch_norm")(inputs)
     convolutions = [(count, KERNEL_SIZE) for count in filters]
-    outputs = metricgan.scores_of_images(x, convolutions, (50, 10), scores, "miyato", convolution_method)
+    outputs = metricgan.scores_of_images(
+        x, convolutions, (50, 10), scores, "miyato", convolution_method, spare_channels=True
+    )
     return keras.Model(inputs, outputs, name=name)
 
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_segan.models import shah
 from keras_segan.training import adversarial
+from keras_segan.training.optimizers import Adam
 
 OBJECTIVES = ("mmse-gan", "v-gan", "dnn")
 
@@ -96,7 +97,7 @@ class MaskingGame:
         """
 
         def player(name: str, network: keras.Model, loss) -> adversarial.Player:
-            optimizer = keras.optimizers.Adam(learning_rate, epsilon=epsilon)
+            optimizer = Adam(learning_rate, epsilon=epsilon)
             return adversarial.Player(name, (network,), optimizer, loss)
 
         generator = player("generator", self.generator, self.generator_loss)

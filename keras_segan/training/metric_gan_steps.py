@@ -9,7 +9,7 @@ from keras import ops
 from keras_segan import tensorflow_backend
 from keras_segan.layers import stft
 from keras_segan.models import metricgan, metricgan_okd, metricgan_plus, nele_gan
-from keras_segan.training.torch_optimizer import clip_factor, global_norm
+from keras_segan.training.optimizers import clip_factor, global_norm
 
 CLIP_SCOPES = ("joint", "separate")
 WAVEFORM = (None, None)

@@ -7,7 +7,7 @@ from keras import ops
 from keras_segan import tensorflow_backend as backend
 from keras_segan.models import metricgan_okd, metricgan_plus, torch_layout
 from keras_segan.training.metric_gan_steps import OKDSteps
-from keras_segan.training.torch_optimizer import TorchAdam, global_norm
+from keras_segan.training.optimizers import TorchAdam, global_norm
 
 
 @pytest.fixture

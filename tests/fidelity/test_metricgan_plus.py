@@ -9,7 +9,7 @@ from keras_segan import tensorflow_backend as backend
 from keras_segan.layers import stft
 from keras_segan.models import metricgan_plus, torch_layout
 from keras_segan.training.metric_gan_steps import MetricGANPlusSteps
-from keras_segan.training.torch_optimizer import TorchAdam, global_norm
+from keras_segan.training.optimizers import TorchAdam, global_norm
 
 RECORDED_STEPS = ("clean", "enh", "noisy")
 

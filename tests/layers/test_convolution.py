@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_segan import tensorflow_backend as backend
-from keras_segan.layers import TiledConv2D
+from keras_segan.layers import SpectralNormalization, TiledConv2D
 from keras_segan.layers.convolution import tiled_convolution
 
 
@@ -72,6 +72,40 @@ def test_the_layer_has_conv2d_s_weights_and_saves(tmp_path):
     direct.build(x.shape)
     direct.set_weights(model.layers[-1].get_weights())
     np.testing.assert_allclose(again(x), direct(x), atol=2e-5)
+
+
+@pytest.mark.parametrize("kernel_size", [5, 9])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_spare_channels_change_no_number(kernel_size, normalised, tmp_path):
+    def network(**settings):
+        wrap = SpectralNormalization if normalised else (lambda layer: layer)
+        inputs = keras.Input((40, None, 2))
+        first = TiledConv2D(15, kernel_size, activation="relu", bias_initializer="ones", **settings)
+        channels = {"channels": 15} if settings else {}
+        second = TiledConv2D(3, kernel_size, **channels)
+        return keras.Model(inputs, wrap(second)(wrap(first)(inputs)))
+
+    spare, plain = network(spare_channels=True), network()
+    assert [layer.output.shape[-1] for layer in spare.layers] == [2, 16, 3]
+    assert [w.shape for w in spare.weights] == [w.shape for w in plain.weights]
+    plain.set_weights(spare.get_weights())
+    spare.save(tmp_path / "x.keras")
+    spare = keras.saving.load_model(tmp_path / "x.keras", safe_mode=True)
+    x = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(2, 40, 23, 2)).astype("float32"))
+    results = [
+        backend.value_and_gradients(lambda m=m: ops.sum(ops.square(m(x))), m.trainable_variables)
+        for m in (spare, plain)
+    ]
+    (value, gradients), (plain_value, plain_gradients) = results
+    np.testing.assert_allclose(value, plain_value, rtol=1e-5)
+    for ours, theirs in zip(gradients, plain_gradients, strict=True):
+        assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize(("filters", "expected"), [(15, 16), (16, 16), (25, 25), (50, 56), (3, 3)])
+def test_spare_channels_are_few(filters, expected):
+    layer = TiledConv2D(filters, 5, spare_channels=True)
+    assert layer.compute_output_shape((1, 9, 9, 4)) == (1, 5, 5, expected)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_segan.models import metricgan_okd, metricgan_plus
 from keras_segan.training import metric_gan_steps
-from keras_segan.training.torch_optimizer import TorchAdam, clip_factor, global_norm
+from keras_segan.training.optimizers import TorchAdam, global_norm
 
 NOISY = np.random.default_rng(0).normal(0, 0.1, (1, 6000)).astype("float32")
 CLEAN = metricgan_plus.front_end().magnitude(0.5 * NOISY[0])[None]
@@ -19,25 +18,6 @@ def plus_steps(**settings):
     return metric_gan_steps.MetricGANPlusSteps(
         generator, discriminator, TorchAdam(1e-3), TorchAdam(1e-3), **settings
     )
-
-
-def test_adam_is_that_of_torch():
-    """Constant gradients g: every step is lr g / (|g| + epsilon), exactly."""
-    gradients = np.array([1.0, 1e-6, 1e-8, -1e-9], "float32")
-    parameter = keras.Variable(np.zeros(4, "float32"))
-    optimizer = TorchAdam(0.1, epsilon=1e-8)
-    optimizer.build([parameter])
-    for step in (1, 2, 3):
-        optimizer.apply([ops.convert_to_tensor(gradients)])
-        expected = -0.1 * step * gradients / (np.abs(gradients) + 1e-8)
-        np.testing.assert_allclose(parameter, expected, rtol=1e-4)
-
-
-def test_a_norm_below_the_limit_is_left_alone():
-    gradients = [np.full((2, 2), 3.0), np.array([8.0])]
-    assert float(global_norm(gradients)) == pytest.approx(10.0)
-    assert float(clip_factor(10.0, 5.0)) == pytest.approx(0.5)
-    assert float(clip_factor(4.0, 5.0)) == 1.0
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,90 @@
+"""Adam in one pass over memory, and what torch does differently between gradient and weight."""
+
+import keras
+from keras import ops
+
+from keras_segan import tensorflow_backend
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class Adam(keras.optimizers.Adam):
+    """`keras.optimizers.Adam` with the same numbers to float32 rounding, in a fraction of the time.
+
+    On TensorFlow weight and moments are read and written once instead of once in each of a dozen
+    operations. On other backends it is Keras's.
+
+    Args:
+        *args: Of `keras.optimizers.Adam`; no `amsgrad`.
+        **kwargs: Likewise.
+
+    Raises:
+        ValueError: For `amsgrad=True`.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.amsgrad:
+            raise ValueError(f"{type(self).__name__} has no amsgrad; use keras.optimizers.Adam.")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable."""
+        index = self._get_variable_index(variable)
+        first, second = self._momentums[index], self._velocities[index]
+        step = ops.cast(self.iterations + 1, "float32")
+        powers = ops.power(self.beta_1, step), ops.power(self.beta_2, step)
+        epsilon = self.uncorrected_epsilon(powers[1])
+        if keras.backend.backend() == "tensorflow":
+            betas = self.beta_1, self.beta_2
+            tensorflow_backend.adam(
+                variable, (first, second), gradient, powers, learning_rate, betas, epsilon
+            )
+            return
+        self.assign_add(first, (gradient - first) * (1 - self.beta_1))
+        self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
+        size = learning_rate * ops.sqrt(1 - powers[1]) / (1 - powers[0])
+        self.assign_sub(variable, first * size / (ops.sqrt(second) + epsilon))
+
+    def uncorrected_epsilon(self, power):
+        """Returns what is added to the root of the second moment before its bias is corrected.
+
+        Args:
+            power: beta_2^t.
+        """
+        return self.epsilon
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class TorchAdam(Adam):
+    """Adam with torch's place of epsilon: added to the bias-corrected root, sqrt(v / (1 - beta_2^t)).
+
+    Keras adds it to the root before the correction (Kingma and Ba's "epsilon hat"), where it weighs
+    32 times as much in the first step. Gradients of 1e-6 and less, as the last layers of a MetricGAN+
+    discriminator have, are moved by other amounts.
+
+    Args:
+        learning_rate: Step size.
+        epsilon: See above.
+        **kwargs: Of `keras.optimizers.Adam`.
+    """
+
+    def __init__(self, learning_rate=5e-4, epsilon: float = 1e-8, **kwargs):
+        super().__init__(learning_rate, epsilon=epsilon, **kwargs)
+
+    def uncorrected_epsilon(self, power):
+        """Brings torch's form into that of Keras; see `Adam.uncorrected_epsilon`."""
+        return self.epsilon * ops.sqrt(1 - power)
+
+
+def global_norm(gradients):
+    """Returns the Euclidean norm over all elements of a list of gradients."""
+    return ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+
+
+def clip_factor(norm, limit: float):
+    """Returns what torch's `clip_grad_norm_` multiplies gradients by: at most 1.
+
+    Args:
+        norm: Their global norm.
+        limit: The largest norm.
+    """
+    return ops.minimum(limit / (norm + 1e-6), 1.0)
