@@ -77,11 +77,13 @@ def discriminator_flops(convolutions, frames: int) -> float:
     return total
 
 
-def generator_floor(floors, frames: int, training: bool) -> float:
+def generator_floor(floors, frames: int, training: bool, batch: int = 1) -> float:
     """Of the generator alone; a training step passes through each layer three times, the recurrence twice."""
-    recurrent = 4 * frames * floors["recurrent_product"] * (2 if training else 1)
-    kernels = 4 * frames * 2 * 200 * 800 / floors["flops"] if training else 0.0
-    return (3 if training else 1) * frames * generator_flops() / floors["flops"] + recurrent + kernels
+    recurrent_product = floors["recurrent_product" if batch == 1 else f"recurrent_product_of_{batch}"]
+    recurrent = 4 * frames * recurrent_product * (2 if training else 1)
+    kernels = 4 * frames * 2 * 200 * 800 if training else 0.0
+    flops = batch * ((3 if training else 1) * frames * generator_flops() + kernels)
+    return flops / floors["flops"] + recurrent
 
 
 def discriminator_difference(ours, plain, batch, score) -> float:
@@ -166,24 +168,21 @@ def generator_alone_rows(floors):
             functions["torch"] = lambda x=x: systems["torch"].infer(x)
             training["torch"] = lambda x=x: _torch_training(systems["torch"], x)
         frames = x.shape[1]
-        facts = {"difference": relative_difference([functions["ours"]()], [functions["keras"]()])}
-        floor = {"floor_of": "recurrence, GEMM"} if size == 1 else {}
         yield compare(
             f"generator alone, forward, 3 s, batch {size}",
             functions,
             FAST,
-            **facts,
-            **floor,
-            floor=generator_floor(floors, frames, False) if size == 1 else None,
+            difference=relative_difference([functions["ours"]()], [functions["keras"]()]),
+            floor=generator_floor(floors, frames, False, size),
+            floor_of="recurrence, GEMM",
         )
-        facts = {"difference": relative_difference(training["ours"](), training["keras"]())}
         yield compare(
             f"generator alone, training, 3 s, batch {size}",
             training,
             FAST // 3,
-            **facts,
-            **floor,
-            floor=generator_floor(floors, frames, True) if size == 1 else None,
+            difference=relative_difference(training["ours"](), training["keras"]()),
+            floor=generator_floor(floors, frames, True, size),
+            floor_of="recurrence, GEMM",
         )
 
 
