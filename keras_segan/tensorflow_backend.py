@@ -117,7 +117,8 @@ def convolve(image, kernel):
     On a CPU TensorFlow's gradient operations of a convolution take five times as long as the convolution
     of 5 x 5 kernels itself. Here the image's gradient is a convolution with the flipped kernel, the
     kernel's is made of matrix products. Where few are missing, input channels are padded with zeros to a
-    multiple of eight. The gradient has no gradient of its own.
+    multiple of eight; up to four channels or filters are too few for a product, so there four neighbouring
+    columns are taken for channels. The gradient has no gradient of its own.
 
     Args:
         image: `(batch, height, width, channels)`; sizes but the channels may be unknown.
