@@ -9,6 +9,7 @@ its output, the entry in `registry.toml`, the card.
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 import sys
@@ -34,6 +35,7 @@ from keras_segan.page import RunFolder
 
 FOLDER = Path(__file__).parents[1] / "pretrained"
 LARGEST = 60_000_000  # bytes of a file
+progress = functools.partial(tqdm, disable=None)  # a log file has no bars
 SHOWN = ("pesq-wb-lqo", "stoi", "csig", "cbak", "covl", "ssnr")
 
 
@@ -52,12 +54,12 @@ def evaluate(model, manifest: Manifest, names: tuple[str, ...], jobs: int) -> ev
     utterances = manifest.split("test") or manifest.utterances
     reader = UtteranceReader()
     with tempfile.TemporaryDirectory() as folder:
-        for u in tqdm(utterances, desc="enhancing"):
+        for u in progress(utterances, desc="enhancing"):
             enhanced = enhancement.enhance(model, reader.noisy(u), audio.SAMPLE_RATE)
             path = Path(folder) / f"{u.id}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             audio.write(path, np.clip(enhanced, -1.0, 1.0), subtype="FLOAT")
-        scoring = evaluation.Scoring(names, audio.SAMPLE_RATE, jobs=jobs, progress=tqdm)
+        scoring = evaluation.Scoring(names, audio.SAMPLE_RATE, jobs=jobs, progress=progress)
         return evaluation.evaluate_folders(enhanced=folder, manifest=manifest, scoring=scoring)
 
 
