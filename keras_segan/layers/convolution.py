@@ -9,7 +9,6 @@ from keras_segan import tensorflow_backend
 LARGEST_TILE = 36  # positions a side
 LARGEST_KERNEL = 16
 SMALLEST_TILED_KERNEL = 9  # smaller ones are faster directly
-CHANNELS_AT_ONCE = 8  # numbers in a register of a CPU
 
 
 @keras.saving.register_keras_serializable("keras_segan")
@@ -52,9 +51,8 @@ class TiledConv2D(keras.layers.Conv2D):
     @property
     def output_channels(self) -> int:
         """The filters, with spare channels if there are any."""
-        missing = -self.filters % CHANNELS_AT_ONCE
-        few = missing * CHANNELS_AT_ONCE <= self.filters
-        return self.filters + missing if self.spare_channels and few else self.filters
+        spare = tensorflow_backend.missing_channels(self.filters) if self.spare_channels else 0
+        return self.filters + spare
 
     def build(self, input_shape):
         """Creates kernel and bias, without anything for spare channels."""
