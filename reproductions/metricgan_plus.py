@@ -52,6 +52,8 @@ class Config:
     largest_slope: float = 3.5  # [SB: fit_batch] of the learnable sigmoid
     mask_floor: float = 0.05  # [SB: min_mask]
     target_score: float = 1.0  # [SB: compute_objectives]
+    mse_weight: float = 0.0  # [SB: mse_weight] of the spectra's squared distance in G's loss
+    warm_up_epochs: int = 0  # [ours] first epochs, in which G alone learns the clean spectra
     dropout: float = 0.0  # [SB: EnhancementGenerator]
     causal: bool = False  # [ours] unidirectional, for streaming
     torch_bias: bool = True  # [torch.nn.LSTM] two biases, or Keras's one
@@ -63,6 +65,10 @@ class Config:
     def __post_init__(self):
         if min(self.epochs, self.utterances_per_epoch) < 1:
             raise ValueError("epochs and utterances_per_epoch must be at least 1.")
+        if min(self.mse_weight, self.warm_up_epochs) < 0:
+            raise ValueError("mse_weight and warm_up_epochs must not be negative.")
+        if self.warm_up_epochs >= self.epochs:
+            raise ValueError("epochs must be more than warm_up_epochs, which are the first of them.")
         choices = {
             "clip_scope": CLIP_SCOPES,
             "convolution": metricgan.CONVOLUTION_METHODS,
@@ -119,6 +125,7 @@ def schedule(config: Config) -> Schedule:
         first_generator_epoch=1,
         quantised=False,
         to_int16=audio.to_saturated_int16,
+        warm_up_epochs=config.warm_up_epochs,
     )
 
 
@@ -139,6 +146,7 @@ def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
         config.clip_scope,
         config.largest_slope,
         config.target_score,
+        config.mse_weight,
     )
     target = targets.single(config.metric, NAMES)
     scorer = targets.Scorer(run.pool, (target,), ("pesq-wb-lqo", "stoi"), audio.SAMPLE_RATE)

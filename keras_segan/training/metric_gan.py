@@ -6,6 +6,7 @@ The papers differ in four small objects, and nowhere else: the players (`metric_
 
 import contextlib
 import itertools
+import random
 import re
 import resource
 import time
@@ -29,6 +30,7 @@ ENHANCING_COST = 0.04  # of enhancing and scoring one utterance, in steps of the
 
 FEATURE_BYTES = 2**28  # of spectra that are used again in the same epoch
 REPLAY_BYTES = 2**28  # of 16-bit waveforms; older ones are read back from the run folder
+WARM_UP_TAKES = ("waveform", "clean")  # see `metric_gan_steps.Players.generator_takes`
 EVALUATION_BLOCK = 64  # utterances that are enhanced at once
 WAITING_BLOCKS = 16  # at most so many wait for their scores, which bounds the memory
 CHECKPOINT_BYTES = 150_000_000  # two checkpoints and the saved models
@@ -49,6 +51,8 @@ class Schedule:
             shown to the discriminator; those of earlier epochs are in any case.
         to_int16: How a waveform is rounded.
         batch_size: Utterances of one training step; their losses are averaged.
+        warm_up_epochs: In so many epochs, which come first, the generator alone learns the clean spectra of
+            all training utterances; only evaluation follows. For players with a `warm_up_step`.
     """
 
     epochs: int
@@ -58,6 +62,11 @@ class Schedule:
     quantised: bool = True
     to_int16: Callable[[np.ndarray], np.ndarray] = audio.to_int16
     batch_size: int = 1
+    warm_up_epochs: int = 0
+
+    def phases_of(self, epoch: int) -> tuple[str, ...]:
+        """Returns the phases of an epoch."""
+        return ("warm_up", "evaluation") if epoch <= self.warm_up_epochs else self.phases
 
 
 def peak_normalised(waveform: np.ndarray) -> np.ndarray:
@@ -156,10 +165,12 @@ def plan(
     Returns:
         Number of steps by kind, seconds, bytes.
     """
-    epochs = schedule.epochs
+    warm_up = schedule.warm_up_epochs
+    epochs = max(schedule.epochs - warm_up, 0)
     discriminator = sum(sampler.steps(epoch) for epoch in range(1, epochs + 1))
     generator = generators * sampler.drawn * max(epochs - schedule.first_generator_epoch + 1, 0)
-    enhanced = sampler.drawn * epochs + generators * selection.utterances(manifest, epochs)
+    generator += warm_up * len(manifest.training())
+    enhanced = sampler.drawn * epochs + generators * selection.utterances(manifest, schedule.epochs)
     steps = {
         "generator steps": -(-generator // schedule.batch_size),
         "discriminator steps": -(-discriminator // schedule.batch_size),
@@ -262,6 +273,8 @@ class MetricGANTrainer:
     def _work(self, epoch: int) -> float:
         """Cost of an epoch in discriminator steps, as measured on two cores."""
         drawn, generators = self.sampler.drawn, len(self.steps.generators)
+        if epoch <= self.schedule.warm_up_epochs:
+            return self.steps.generator_cost * len(self.train)
         trained = drawn if epoch >= self.schedule.first_generator_epoch else 0
         evaluated = sum(map(len, self.evaluated.values())) if epoch >= self.selection.first_epoch else 0
         enhanced = ENHANCING_COST * (generators * evaluated + drawn)
@@ -271,7 +284,7 @@ class MetricGANTrainer:
         self.seconds, self._evaluations = {}, {}
         row = {"epoch": epoch}
         drawn = self.sampler.utterances(epoch)
-        for phase in self.schedule.phases:
+        for phase in self.schedule.phases_of(epoch):
             row.update(getattr(self, f"_{phase}")(epoch, drawn))
         for key, handles in self._evaluations.items():
             row.update(self._end_evaluation(epoch, key, handles))
@@ -280,6 +293,18 @@ class MetricGANTrainer:
         self.run.log_epoch(row)
         self._checkpoint(epoch)
         self._report(epoch, row)
+
+    def _warm_up(self, epoch: int, drawn: list[int]) -> dict[str, float]:
+        """Trains the generator on the clean spectra of all utterances, in an order of the epoch's own."""
+        losses, order = [], random.Random(f"{self.sampler.seed} warm-up {epoch}")
+        for index in order.sample(range(len(self.train)), len(self.train)):
+            with self._timed("g"):
+                losses.append(self.steps.warm_up_step(*(self._given(n, index)[None] for n in WARM_UP_TAKES)))
+            where = self._where(epoch, "warm-up of G", len(losses), len(self.train))
+            self.run.advance(self.steps.generator_cost, where)
+        if epoch == self.schedule.warm_up_epochs:
+            self.steps.end_warm_up()
+        return {"warm_up_loss": float(np.mean(losses))}
 
     def _generator(self, epoch: int, drawn: list[int]) -> dict[str, float]:
         """Trains the generators on the epoch's utterances."""
@@ -388,6 +413,8 @@ class MetricGANTrainer:
         return {f"{split}{suffix}_{metric}": value for metric, value in means.items()}
 
     def _remember_best(self, epoch: int, key: str, score: float):
+        if epoch <= self.schedule.warm_up_epochs:
+            return
         higher = metrics.get(self.scorer.chosen_by).higher_is_better
         if key in self.best and (score <= self.best[key][1] if higher else score >= self.best[key][1]):
             return

@@ -241,6 +241,8 @@ class MetricGANPlusSteps(Players):
         clip_scope: `"joint"` or `"separate"`.
         largest_slope: At which the learnable sigmoid's slopes are cut before they are updated.
         target_score: The score that the generator aims at.
+        mse_weight: Weight in the generator's loss of the mean squared distance between enhanced and clean
+            log1p magnitude; 0 in SpeechBrain's recipe.
 
     Reference:
         Fu et al., Interspeech 2021; SpeechBrain, `MetricGanBrain.fit_batch`.
@@ -260,6 +262,7 @@ class MetricGANPlusSteps(Players):
         clip_scope: str = "joint",
         largest_slope: float = metricgan_plus.LARGEST_SLOPE,
         target_score: float = 1.0,
+        mse_weight: float = 0.0,
     ):
         if clip_scope not in CLIP_SCOPES:
             raise ValueError(f"clip_scope must be one of {', '.join(CLIP_SCOPES)}, not '{clip_scope}'")
@@ -275,11 +278,13 @@ class MetricGANPlusSteps(Players):
         )
         self.clip_scope = clip_scope
         self.largest_slope = largest_slope
+        self.mse_weight = mse_weight
         # Only joint clipping asks for the generator's gradient in the discriminator's steps.
         joint = self.through_generator = clip_scope == "joint"
         self.leftover_generator = Leftover(generator.trainable_variables if joint else [])
         self.leftover_discriminator = Leftover(discriminator.trainable_variables if joint else [])
         self._generator_step = tensorflow_backend.compiled(self._step_generator, WAVEFORM, self.spectrum)
+        self._warm_up_step = tensorflow_backend.compiled(self._step_warm_up, WAVEFORM, self.spectrum)
         self._enhanced_step = tensorflow_backend.compiled(
             self._step_discriminator_on_enhanced, WAVEFORM, self.spectrum, SCORES
         )
@@ -308,7 +313,7 @@ class MetricGANPlusSteps(Players):
         return metricgan_plus.features(stft.stft(waveform))
 
     def generator_loss(self, noisy, clean):
-        """Squared distance of the predicted score from the target.
+        """Squared distance of the predicted score from the target, and of the spectra if that has a weight.
 
         Args:
             noisy: Waveforms `(batch, samples)`.
@@ -317,12 +322,31 @@ class MetricGANPlusSteps(Players):
         Returns:
             A scalar.
         """
-        score = self.predicted_scores(self.enhanced_features(noisy), clean)
-        return ops.mean(ops.square(score - self.target_score))
+        enhanced = self.enhanced_features(noisy)
+        loss = ops.mean(ops.square(self.predicted_scores(enhanced, clean) - self.target_score))
+        return loss + self.mse_weight * spectral_distance(enhanced, clean) if self.mse_weight else loss
 
     def generator_step(self, noisy, clean) -> float:
         """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
         return float(self._generator_step(*_float32(noisy, clean)))
+
+    def warm_up_step(self, noisy, clean) -> float:
+        """Updates the generator by the distance of its spectra from clean ones, without the discriminator.
+
+        Args:
+            noisy: Waveforms `(batch, samples)`.
+            clean: log1p magnitude `(batch, frames, bins)`.
+
+        Returns:
+            The mean squared distance before.
+        """
+        return float(self._warm_up_step(*_float32(noisy, clean)))
+
+    def end_warm_up(self):
+        """Forgets the generator's moments: those of the warm-up are of another size than what follows."""
+        for variable in self.generator_optimizers[0].variables:
+            if variable is not self.generator_optimizers[0].learning_rate:
+                variable.assign(ops.zeros_like(variable))
 
     def discriminator_step_on_enhanced(self, noisy, clean, true_scores) -> tuple[float, float]:
         """Updates the discriminator on what the generator makes of noisy waveforms now.
@@ -349,6 +373,15 @@ class MetricGANPlusSteps(Players):
         own = [gradient * factor for gradient in own]
         self.leftover_generator.set(own)
         self.generator_optimizers[0].apply(own, self.generator.trainable_variables)
+        return loss
+
+    def _step_warm_up(self, noisy, clean):
+        self.generator.get_layer("mask").limit_slope(self.largest_slope)
+        loss, gradients = tensorflow_backend.value_and_gradients(
+            lambda: spectral_distance(self.enhanced_features(noisy), clean),
+            self.generator.trainable_variables,
+        )
+        self._move(self.generator, self.generator_optimizers[0], gradients)
         return loss
 
     def _step_discriminator_on_enhanced(self, noisy, clean, true_scores):
@@ -575,6 +608,11 @@ def imitate_none(enhanced, others):
 
 
 DISTILLATIONS = {"dml": imitate_each, "mean": imitate_mean, "none": imitate_none}
+
+
+def spectral_distance(enhanced, clean):
+    """Returns the mean squared distance of compressed magnitudes `(batch, frames, bins)`, a scalar."""
+    return ops.mean(ops.square(enhanced - clean))
 
 
 def clipped(gradients, limit: float | None) -> list:

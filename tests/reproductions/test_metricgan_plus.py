@@ -69,6 +69,21 @@ def test_steps_are_those_of_the_paper(runs):
     assert [generator in row for row in rows] == [paper == "metricgan_plus", True]
 
 
+def test_a_run_goes_on_with_both_players_after_its_warm_up(corpus, tmp_path):
+    changes = {**PAPERS["metricgan_plus"], **SMALL, "warm_up_epochs": 2, "epochs": 3}
+    request = Request("metricgan_plus", str(corpus), out=str(tmp_path / "run"), changes=changes, quiet=True)
+    reproduce(request)
+    rows = log(tmp_path / "run")
+    assert ["warm_up_loss" in row for row in rows] == [True, True, False]
+    assert float(rows[1]["warm_up_loss"]) < float(rows[0]["warm_up_loss"])
+    assert [row.get("d2_steps") for row in rows] == [None, None, "1"]
+    assert all("validation_stoi" in row for row in rows)
+    # Cut off after the last epoch of the warm-up.
+    (tmp_path / "run" / "checkpoints" / "epoch-00003.npz").unlink()
+    reproduce(dataclasses.replace(request, resume=True))
+    assert log(tmp_path / "run") == rows
+
+
 def test_the_table_names_what_was_chosen_on_what(runs):
     paper, folder, text = runs
     assert "NOT COMPARABLE" in text

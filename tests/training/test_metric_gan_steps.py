@@ -66,6 +66,28 @@ def test_separate_clipping_keeps_nothing_and_steps_alike_below_the_limit():
         plus_steps(clip_scope="none")
 
 
+def test_the_spectra_count_with_their_weight():
+    steps = [plus_steps(clip_scope="separate", mse_weight=weight) for weight in (0.0, 1.0, 3.0)]
+    losses = [float(s.generator_loss(NOISY, CLEAN)) for s in steps]
+    distance = np.mean(np.square(np.asarray(steps[0].enhanced_features(NOISY)) - CLEAN))
+    assert losses[1] - losses[0] == pytest.approx(distance, rel=1e-3)
+    assert losses[2] - losses[0] == pytest.approx(3 * distance, rel=1e-3)
+
+
+def test_warm_up_moves_the_generator_alone_and_leaves_no_moments():
+    steps = plus_steps()
+    discriminator = [np.array(w) for w in steps.discriminator.get_weights()]
+    distances = [steps.warm_up_step(NOISY, CLEAN) for _ in range(20)]
+    assert distances[-1] < 0.9 * distances[0]
+    for new, old in zip(steps.discriminator.get_weights(), discriminator, strict=True):
+        np.testing.assert_array_equal(new, old)
+    steps.end_warm_up()
+    optimizer = steps.generator_optimizers[0]
+    assert float(optimizer.learning_rate) == pytest.approx(1e-3)
+    assert int(optimizer.iterations) == 0
+    assert all(not np.any(np.asarray(v)) for v in optimizer.variables if v is not optimizer.learning_rate)
+
+
 def test_imitation_is_the_sum_over_the_others():
     spectra = np.random.default_rng(0).random((3, 1, 4, 5)).astype("float32")
     distance = metric_gan_steps.imitate_each(spectra[0], list(spectra[1:]))
