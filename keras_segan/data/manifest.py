@@ -129,7 +129,7 @@ class Manifest:
             path: The CSV file; relative names in it are taken from its folder.
 
         Returns:
-            The manifest.
+            The manifest; its corpus is "folder" if the rows name several.
 
         Raises:
             DataError: If the file is missing, lacks a column or holds a wrong value.
@@ -150,7 +150,8 @@ class Manifest:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DataError(f"{path}: the id '{twice}' appears more than once; ids must be unique.")
-        return cls(utterances, rows[0].get("corpus") or "folder")
+        corpora = {row.get("corpus") or "folder" for row in rows}
+        return cls(utterances, corpora.pop() if len(corpora) == 1 else "folder")
 
 
 def _utterance(row: dict, path: Path, line: int) -> Utterance:
