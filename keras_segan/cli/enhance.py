@@ -10,7 +10,7 @@ from keras_segan.cli import options
 from keras_segan.errors import KsegError
 
 SHOWN_FROM = 20.0  # seconds of audio from which a file has a progress bar
-DEFAULT_MODEL = "shah-mmse-gan"  # of the bundled ones it improves PESQ most on real test pairs
+DEFAULT_MODEL = "metricgan-plus"  # of the bundled ones it improves PESQ most on real test pairs
 
 
 @click.command()

@@ -94,8 +94,8 @@ def test_a_manifest_survives_writing_and_reading(tmp_path_factory, members):
 def test_rows_of_several_corpora_are_of_no_known_one(pairs, tmp_path):
     clean, noisy = (next((pairs / part).iterdir()) for part in ("clean", "noisy"))
     path = tmp_path / "manifest.csv"
-    for corpora, expected in ((("a", "a"), "a"), (("a", "b"), "folder"), (("a", ""), "folder")):
-        rows = [f"u{i},{clean},{noisy},{corpus}" for i, corpus in enumerate(corpora)]
+    for named, expected in ((("a", "a"), "a"), (("a", "b"), "folder"), (("a", ""), "folder")):
+        rows = [f"u{i},{clean},{noisy},{corpus}" for i, corpus in enumerate(named)]
         path.write_text("\n".join(["id,clean,noisy,corpus", *rows]), encoding="utf-8")
         assert Manifest.read(path).corpus == expected
 
