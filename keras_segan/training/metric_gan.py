@@ -278,7 +278,8 @@ class MetricGANTrainer:
         trained = drawn if epoch >= self.schedule.first_generator_epoch else 0
         evaluated = sum(map(len, self.evaluated.values())) if epoch >= self.selection.first_epoch else 0
         enhanced = ENHANCING_COST * (generators * evaluated + drawn)
-        return self.sampler.steps(epoch) + self.steps.generator_cost * trained + enhanced
+        discriminator = self.sampler.steps(epoch - self.schedule.warm_up_epochs)
+        return discriminator + self.steps.generator_cost * trained + enhanced
 
     def _epoch(self, epoch: int):
         self.seconds, self._evaluations = {}, {}
