@@ -3,14 +3,15 @@
 Memory does not grow with the length: a signal is read, resampled, enhanced and written block by block,
 what must be kept lies in temporary files. A long signal is enhanced in chunks that see some seconds of their
 neighbours and are cross-faded; what a front end normalises by is measured beforehand over all of it, so that
-a chunk is treated as it would be in the whole.
+a chunk is treated as it would be in the whole. A channel that is quieter or louder than anything that the
+network was trained on is brought to the nearest level that it knows, and back.
 """
 
 import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ CHUNK = 20.0  # seconds of a longer one that are enhanced together
 MARGIN = 2.0  # seconds before and after a chunk that the network sees, too
 FADE = 0.1  # seconds of the cross-fade
 BATCH = 8  # chunks that the network sees at once
+SILENT = 1e-8  # RMS value below which a channel is not amplified
 IN_MEMORY = 1 << 26  # bytes of a signal that are kept in memory before a file is opened
 
 STANDARD_STREAM = Path("-")
@@ -94,6 +96,7 @@ class Signal:
         self.channels = channels
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115 - closed by the owner
         self._size = 4 * channels
+        self._squares = np.zeros(channels)
         self.peak = 0.0
 
     def __enter__(self):
@@ -110,6 +113,7 @@ class Signal:
         for block in blocks:
             if len(block):
                 self.peak = max(self.peak, float(np.max(np.abs(block))))
+                self._squares += np.sum(np.square(block, dtype=np.float64), axis=0)
                 self._file.seek(0, 2)
                 self._file.write(np.ascontiguousarray(block, np.float32).tobytes())
 
@@ -118,6 +122,10 @@ class Signal:
         self._file.seek(start * self._size)
         stored = self._file.read((stop - start) * self._size)
         return np.frombuffer(stored, np.float32).reshape(-1, self.channels)
+
+    def rms(self) -> np.ndarray:
+        """Returns each channel's root mean square, `(channels,)`."""
+        return np.sqrt(self._squares / max(len(self), 1))
 
     def blocks(self, gain: float = 1.0) -> Iterator[np.ndarray]:
         """Yields the whole signal, multiplied."""
@@ -217,23 +225,42 @@ def _enhanced_chunks(
     front_end = model.front_end
     hop = getattr(front_end, "hop", 1)
     plan = chunks(len(signal), front_end.sample_rate, hop)
+    gains = level_gains(signal.rms(), getattr(front_end, "levels", None))
     statistics = [None] * signal.channels
     if len(plan) > 1 and hasattr(front_end, "measure"):
-        statistics = [front_end.measure(_pieces(signal, plan, c)) for c in range(signal.channels)]
+        statistics = [front_end.measure(_pieces(signal, plan, c, gains[c])) for c in range(signal.channels)]
     for first in range(0, len(plan), BATCH):
         batch = plan[first : first + BATCH]
-        noisy = [signal.read(chunk.start, chunk.stop) for chunk in batch]
+        noisy = [signal.read(chunk.start, chunk.stop) * gains for chunk in batch]
         columns = [_enhanced_channel(model, noisy, c, statistics[c]) for c in range(signal.channels)]
         for chunk, *channels in zip(batch, *columns, strict=True):
             if progress is not None:
                 progress(chunk.end / front_end.sample_rate, len(signal) / front_end.sample_rate)
-            yield chunk, np.stack(channels, axis=1)
+            yield chunk, np.stack(channels, axis=1) / gains
 
 
-def _pieces(signal: Signal, plan: list[Chunk], channel: int):
+def level_gains(rms: np.ndarray, levels: Sequence[float] | None) -> np.ndarray:
+    """Returns the factors that bring channels into the range of levels that a network knows.
+
+    Args:
+        rms: Each channel's root mean square `(channels,)`.
+        levels: Lowest and highest level in dB of the RMS value against 1, `None` for any.
+
+    Returns:
+        float32 `(channels,)`; 1 for a channel that is in the range, or practically silent.
+    """
+    gains = np.ones(len(rms), np.float32)
+    if levels is not None:
+        lowest, highest = (10 ** (level / 20) for level in levels)
+        audible = rms > SILENT
+        gains[audible] = np.clip(rms[audible], lowest, highest) / rms[audible]
+    return gains
+
+
+def _pieces(signal: Signal, plan: list[Chunk], channel: int, gain: np.float32):
     for chunk in plan:
         stop = chunk.stop if chunk is plan[-1] else chunk.end - chunk.start
-        yield signal.read(chunk.start, chunk.stop)[:, channel], chunk.begin - chunk.start, stop
+        yield signal.read(chunk.start, chunk.stop)[:, channel] * gain, chunk.begin - chunk.start, stop
 
 
 def _enhanced_channel(model: WaveformEnhancer, noisy: list[np.ndarray], channel: int, statistics):

@@ -70,11 +70,14 @@ class Config:
         "auto"  # [ours: "compiled" is equal to rounding and several times as fast on a CPU] or "keras"
     )
     batch_size: int = 1  # [batch_size=1] more is for GPUs
+    mse_weight: float = 0.0  # [ours] weight of the spectra's squared distance in G's loss
+    warm_up_epochs: int = 0  # [ours] first epochs, in which G alone learns the clean spectra
     seed: int = 999  # [random.seed(999)]
 
     def __post_init__(self):
         if min(self.epochs, self.utterances_per_epoch, self.batch_size) < 1:
             raise ValueError("epochs, utterances_per_epoch and batch_size must be at least 1.")
+        metric_gan.require_warm_up(self)
         choices = {
             "layout": metricgan.LAYOUTS,
             "convolution": metricgan.CONVOLUTION_METHODS,
@@ -156,6 +159,7 @@ def schedule(config: Config) -> Schedule:
         config.first_generator_epoch,
         config.clean_score,
         batch_size=config.batch_size,
+        warm_up_epochs=config.warm_up_epochs,
     )
 
 
@@ -166,7 +170,13 @@ def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
         return Adam(config.learning_rate, config.adam_beta_1, config.adam_beta_2, epsilon=config.adam_epsilon)
 
     players = MetricGANSteps(
-        *build(config), adam(), adam(), config.mask_floor, config.target_score, config.layout
+        *build(config),
+        adam(),
+        adam(),
+        config.mask_floor,
+        config.target_score,
+        config.layout,
+        config.mse_weight,
     )
     scorer = targets.Scorer(run.pool, (target(config),), (config.pesq, "stoi"), audio.SAMPLE_RATE)
     trainer = MetricGANTrainer(

@@ -65,10 +65,7 @@ class Config:
     def __post_init__(self):
         if min(self.epochs, self.utterances_per_epoch) < 1:
             raise ValueError("epochs and utterances_per_epoch must be at least 1.")
-        if min(self.mse_weight, self.warm_up_epochs) < 0:
-            raise ValueError("mse_weight and warm_up_epochs must not be negative.")
-        if self.warm_up_epochs >= self.epochs:
-            raise ValueError("epochs must be more than warm_up_epochs, which are the first of them.")
+        metric_gan.require_warm_up(self)
         choices = {
             "clip_scope": CLIP_SCOPES,
             "convolution": metricgan.CONVOLUTION_METHODS,

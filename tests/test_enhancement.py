@@ -117,6 +117,35 @@ def test_the_mask_floor_can_be_changed():
         enhancement.with_mask_floor(Fixed(LogSpectrumFrontEnd(), np.zeros_like, 3), 0.1)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.floats(-150, 30), st.floats(-150, 30), st.sampled_from([1.2, 2.6]))
+def test_each_channel_is_enhanced_at_a_level_that_the_model_knows(left, right, seconds):
+    model = Fixed(SpectralMaskFrontEnd("log1p", "none", levels=(-40, -20)), np.tanh, 3)
+    noisy = speech_like(seconds)
+    unit = noisy / np.sqrt(np.mean(np.square(noisy)))
+    gains = 10 ** (np.array([left, right], np.float32) / 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enhancement, "WHOLE", 2.0)
+        patch.setattr(enhancement, "CHUNK", 1.5)
+        enhanced = ks.enhance(model, gains * unit[:, None], RATE)
+        model.front_end.levels = None
+        for channel, level in enumerate((left, right)):
+            known = np.float32(10 ** (np.clip(level, -40, -20) / 20))
+            expected = ks.enhance(model, known * unit, RATE) * (gains[channel] / known)
+            largest = np.abs(expected).max()
+            np.testing.assert_allclose(enhanced[:, channel], expected, atol=1e-4 * largest)
+
+
+def test_levels_are_kept_in_the_file_and_nothing_near_zero_is_amplified(tmp_path):
+    keras.utils.set_random_seed(0)
+    front_end = SpectralMaskFrontEnd(levels=(-40, -20))
+    Enhancer(metricgan.generator(units=4, hidden=4), front_end).save(tmp_path / "model.keras")
+    levels = ks.load_model(tmp_path / "model.keras").front_end.levels
+    assert levels == [-40.0, -20.0]
+    gains = enhancement.level_gains(np.array([0.0, 1e-30, 1e-4, 0.05, 1.0]), levels)
+    np.testing.assert_allclose(gains, [1, 1, 100, 1, 0.1], rtol=1e-6)
+
+
 def test_a_model_that_returns_nan_is_named():
     model = Fixed(SpectralMaskFrontEnd(), lambda x: np.full_like(x, np.nan), 3)
     with pytest.raises(ModelError, match="NaN"):

@@ -8,6 +8,7 @@ the noisy files lies above zero for its target metric. Then come: the `.keras` f
 its output, the entry in `registry.toml`, the card.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -61,6 +62,14 @@ def evaluate(model, manifest: Manifest, names: tuple[str, ...], jobs: int) -> ev
             audio.write(path, np.clip(enhanced, -1.0, 1.0), subtype="FLOAT")
         scoring = evaluation.Scoring(names, audio.SAMPLE_RATE, jobs=jobs, progress=progress)
         return evaluation.evaluate_folders(enhanced=folder, manifest=manifest, scoring=scoring)
+
+
+def show_improvement(result: evaluation.Evaluation):
+    """Prints how each metric changes."""
+    for metric, change in result.improvement().items():
+        click.echo(
+            f"{metric:14} {change.mean:+.4f} ({change.low:+.4f} .. {change.high:+.4f}), n = {change.n}"
+        )
 
 
 def require_improvement(result: evaluation.Evaluation, target: str):
@@ -133,6 +142,21 @@ def toml(content: dict, path: tuple[str, ...] = ()) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+@contextlib.contextmanager
+def with_levels(source: Path, levels: tuple[float, float] | None):
+    """Gives the path of a model whose front end says which levels of the input the network knows."""
+    if levels is None:
+        yield source
+        return
+    model = registry.load_model(source)
+    if not hasattr(model.front_end, "levels"):
+        raise ModelError(f"{source}: a {type(model.front_end).__name__} does not depend on levels.")
+    model.front_end.levels = list(levels)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / source.name)
+        yield Path(folder) / source.name
+
+
 def add(folder: Path, name: str, source: Path, facts: dict, twin: bool) -> registry.Entry:
     """Puts a model and its entry into a folder of models.
 
@@ -187,6 +211,7 @@ def add(folder: Path, name: str, source: Path, facts: dict, twin: bool) -> regis
 @click.option("--licence", required=True, help="Under which conditions the model may be used.")
 @click.option("--summary", default="", help="One sentence on what the model is.")
 @click.option("--distance", default="", help="How far it is from the published number, and why.")
+@click.option("--levels", type=(float, float), help="Of the training inputs: lowest and highest, dB RMS.")
 @click.option("--target", help="Metric that must improve; that of the run if left out.")
 @click.option("--metrics", "names", default=",".join(SHOWN), show_default=True, help="What the card shows.")
 @click.option("--file", "file_name", default="model.keras", show_default=True, help="Which model of the run.")
@@ -197,8 +222,8 @@ def add(folder: Path, name: str, source: Path, facts: dict, twin: bool) -> regis
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--force", is_flag=True, help="Replace a model of this name.")
 def main(
-    run, name, manifest, tested_on, data, licence, summary, distance, target, names, file_name, exact_command,
-    data_folder, folder, twin, jobs, force,
+    run, name, manifest, tested_on, data, licence, summary, distance, levels, target, names, file_name,
+    exact_command, data_folder, folder, twin, jobs, force,
 ):  # fmt: skip
     """Adds the model."""
     try:
@@ -206,32 +231,30 @@ def main(
         if name in known and not force:
             raise ModelError(f"{name}: is in the registry already; use --force to replace it.")
         read = RunFolder.read(run)
-        source = run / file_name
         target = metrics.get(target or read.definitions[0]).definition
         wanted = tuple(dict.fromkeys([target, *names.split(",")]))
-        result = evaluate(registry.load_model(source), Manifest.read(manifest), wanted, jobs)
-        for metric, change in result.improvement().items():
-            click.echo(
-                f"{metric:14} {change.mean:+.4f} ({change.low:+.4f} .. {change.high:+.4f}), n = {change.n}"
-            )
-        require_improvement(result, target)
-        settings = read.settings
-        facts = {
-            "summary": summary,
-            "recipe": settings["paper"],
-            "variant": settings["variant"],
-            "seed": settings["seed"],
-            **{key: settings[key] for key in ("epochs", "iterations") if key in settings},
-            "command": exact_command or command_of(settings, data_folder),
-            "data": data,
-            "licence": licence,
-            "target": target,
-            "tested_on": tested_on,
-            "distance": distance,
-            "scores": scores(result, read),
-            "curve": curve(read.log, target),
-        }
-        entry = add(folder, name, source, facts, twin)
+        with with_levels(run / file_name, levels) as source:
+            result = evaluate(registry.load_model(source), Manifest.read(manifest), wanted, jobs)
+            show_improvement(result)
+            require_improvement(result, target)
+            settings = read.settings
+            facts = {
+                "summary": summary,
+                "recipe": settings["paper"],
+                "variant": settings["variant"],
+                "seed": settings["seed"],
+                **{key: settings[key] for key in ("epochs", "iterations") if key in settings},
+                "command": exact_command or command_of(settings, data_folder),
+                "data": data,
+                "licence": licence,
+                "target": target,
+                "tested_on": tested_on,
+                **({"levels": list(levels)} if levels else {}),
+                "distance": distance,
+                "scores": scores(result, read),
+                "curve": curve(read.log, target),
+            }
+            entry = add(folder, name, source, facts, twin)
     except KsegError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Added {entry.path} and its card.")

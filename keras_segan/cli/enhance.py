@@ -10,8 +10,8 @@ from keras_segan.cli import options
 from keras_segan.errors import KsegError
 
 SHOWN_FROM = 20.0  # seconds of audio from which a file has a progress bar
-# Of the bundled ones whose output follows the recording's level it improves PESQ most on real test pairs.
-DEFAULT_MODEL = "shah-mmse-gan"
+# Of the bundled ones it improves PESQ most on real test pairs.
+DEFAULT_MODEL = "metricgan-plus"
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """Short-time spectra in, a mask on them out: the signal processing of MetricGAN and its successors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,8 @@ class SpectralMaskFrontEnd:
         padding: See `dsp.stft`.
         tail: Zeros appended to the waveform, in samples.
         sample_rate: In Hz.
+        levels: Lowest and highest level that the network knows, dB of the RMS value against 1; `None` for
+            any. Nothing is scaled here: `enhancement.enhance` brings other recordings there and back.
 
     Reference:
         MetricGAN.py, `Sp_and_phase` and `SP_to_wav`.
@@ -55,6 +57,7 @@ class SpectralMaskFrontEnd:
         padding: str = "reflect",
         tail: int = 256,
         sample_rate: int = SAMPLE_RATE,
+        levels: Sequence[float] | None = None,
     ):
         if compression not in ("none", "log1p"):
             raise ValueError(f"compression must be none or log1p, not '{compression}'")
@@ -69,6 +72,7 @@ class SpectralMaskFrontEnd:
         self.padding = padding
         self.tail = tail
         self.sample_rate = sample_rate
+        self.levels = None if levels is None else [float(level) for level in levels]
 
     @property
     def minimum_samples(self) -> int:

@@ -30,7 +30,6 @@ ENHANCING_COST = 0.04  # of enhancing and scoring one utterance, in steps of the
 
 FEATURE_BYTES = 2**28  # of spectra that are used again in the same epoch
 REPLAY_BYTES = 2**28  # of 16-bit waveforms; older ones are read back from the run folder
-WARM_UP_TAKES = ("waveform", "clean")  # see `metric_gan_steps.Players.generator_takes`
 EVALUATION_BLOCK = 64  # utterances that are enhanced at once
 WAITING_BLOCKS = 16  # at most so many wait for their scores, which bounds the memory
 CHECKPOINT_BYTES = 150_000_000  # two checkpoints and the saved models
@@ -45,14 +44,14 @@ class Schedule:
         phases: `"generator"` trains the generators, `"enhancement"` enhances the epoch's utterances and
             starts scoring them, `"evaluation"` does so with validation and test utterances,
             `"discriminator"` trains the discriminator.
-        first_generator_epoch: The generators are not trained before this epoch.
+        first_generator_epoch: The discriminator is trained alone before this epoch, counted without warm-up.
         clean_score: Label of a clean utterance against itself.
         quantised: Whether this epoch's enhanced utterances are rounded to 16 bit before they are scored and
             shown to the discriminator; those of earlier epochs are in any case.
         to_int16: How a waveform is rounded.
         batch_size: Utterances of one training step; their losses are averaged.
         warm_up_epochs: In so many epochs, which come first, the generator alone learns the clean spectra of
-            all training utterances; only evaluation follows. For players with a `warm_up_step`.
+            all training utterances; only evaluation follows. For `metric_gan_steps.OneGeneratorPlayers`.
     """
 
     epochs: int
@@ -140,6 +139,21 @@ def batched(items: Iterable, size: int) -> Iterator[tuple]:
     """Yields tuples of `size` items, the last one of what is left."""
     iterator = iter(items)
     return iter(lambda: tuple(itertools.islice(iterator, size)), ())
+
+
+def require_warm_up(config):
+    """Raises if the fields `mse_weight`, `warm_up_epochs` and `epochs` of a configuration cannot be right.
+
+    Args:
+        config: A configuration.
+
+    Raises:
+        ValueError: That names the fields.
+    """
+    if min(config.mse_weight, config.warm_up_epochs) < 0:
+        raise ValueError("mse_weight and warm_up_epochs must not be negative.")
+    if config.warm_up_epochs >= config.epochs:
+        raise ValueError("epochs must be more than warm_up_epochs, which are the first of them.")
 
 
 def plan(
@@ -275,10 +289,11 @@ class MetricGANTrainer:
         drawn, generators = self.sampler.drawn, len(self.steps.generators)
         if epoch <= self.schedule.warm_up_epochs:
             return self.steps.generator_cost * len(self.train)
-        trained = drawn if epoch >= self.schedule.first_generator_epoch else 0
+        game = epoch - self.schedule.warm_up_epochs
+        trained = drawn if game >= self.schedule.first_generator_epoch else 0
         evaluated = sum(map(len, self.evaluated.values())) if epoch >= self.selection.first_epoch else 0
         enhanced = ENHANCING_COST * (generators * evaluated + drawn)
-        discriminator = self.sampler.steps(epoch - self.schedule.warm_up_epochs)
+        discriminator = self.sampler.steps(game)
         return discriminator + self.steps.generator_cost * trained + enhanced
 
     def _epoch(self, epoch: int):
@@ -300,7 +315,8 @@ class MetricGANTrainer:
         losses, order = [], random.Random(f"{self.sampler.seed} warm-up {epoch}")
         for index in order.sample(range(len(self.train)), len(self.train)):
             with self._timed("g"):
-                losses.append(self.steps.warm_up_step(*(self._given(n, index)[None] for n in WARM_UP_TAKES)))
+                utterance = (self._given(name, index)[None] for name in self.steps.generator_takes)
+                losses.append(self.steps.warm_up_step(*utterance))
             where = self._where(epoch, "warm-up of G", len(losses), len(self.train))
             self.run.advance(self.steps.generator_cost, where)
         if epoch == self.schedule.warm_up_epochs:
@@ -309,7 +325,7 @@ class MetricGANTrainer:
 
     def _generator(self, epoch: int, drawn: list[int]) -> dict[str, float]:
         """Trains the generators on the epoch's utterances."""
-        if epoch < self.schedule.first_generator_epoch:
+        if epoch < self.schedule.warm_up_epochs + self.schedule.first_generator_epoch:
             return {}
         losses = []
         for batch in batched(self.sampler.generator_order(drawn), self.schedule.batch_size):

@@ -130,7 +130,81 @@ class Players:
         optimizer.apply(clipped(gradients, self.clip_norm), network.trainable_variables)
 
 
-class MetricGANSteps(Players):
+class OneGeneratorPlayers(Players):
+    """Two players, of whom the generator can learn clean spectra before the game, and during it.
+
+    A subclass compiles `_warm_up_step` and has a `warm_up_loss`.
+
+    Args:
+        generator: See `Players`.
+        discriminator: See `Players`.
+        generator_optimizer: A Keras optimizer.
+        discriminator_optimizer: A Keras optimizer.
+        pair: See `Players`.
+        mse_weight: Weight in the generator's loss of the mean squared distance between enhanced and clean
+            compressed magnitude.
+        **settings: Of `Players`.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        pair: Callable,
+        mse_weight: float = 0.0,
+        **settings,
+    ):
+        optimizers = (generator_optimizer,), discriminator_optimizer
+        super().__init__((generator,), discriminator, *optimizers, pair, **settings)
+        self.mse_weight = mse_weight
+
+    def aim(self, enhanced, clean, frames=None):
+        """Squared distance of the predicted score from the target, and of the spectra if that has a weight.
+
+        Args:
+            enhanced: Compressed magnitude `(batch, frames, bins)`.
+            clean: Compressed magnitude `(batch, frames, bins)`.
+            frames: `(batch,)`, each utterance's own number of frames, if they are padded to one.
+
+        Returns:
+            A scalar.
+        """
+        score = self.predicted_scores(enhanced, clean, frames)
+        loss = ops.mean(ops.square(score - self.target_score))
+        if not self.mse_weight:
+            return loss
+        return loss + self.mse_weight * spectral_distance(enhanced, clean, frames)
+
+    def warm_up_step(self, *utterance) -> float:
+        """Updates the generator by the distance of its spectra from clean ones, without the discriminator.
+
+        Args:
+            *utterance: What `generator_takes` names, with a batch axis.
+
+        Returns:
+            The mean squared distance before.
+        """
+        return float(self._warm_up_step(*_float32(*utterance)))
+
+    def end_warm_up(self):
+        """Forgets the generator's moments: those of the warm-up are of another size than what follows."""
+        for variable in self.generator_optimizers[0].variables:
+            if variable is not self.generator_optimizers[0].learning_rate:
+                variable.assign(ops.zeros_like(variable))
+
+    def _step_warm_up(self, *utterance):
+        return self._step_alone(lambda: self.warm_up_loss(*utterance))
+
+    def _step_alone(self, loss: Callable):
+        """Moves the generator by its own gradient."""
+        value, gradients = tensorflow_backend.value_and_gradients(loss, self.generator.trainable_variables)
+        self._move(self.generator, self.generator_optimizers[0], gradients)
+        return value
+
+
+class MetricGANSteps(OneGeneratorPlayers):
     """MetricGAN's two players.
 
     Args:
@@ -141,6 +215,8 @@ class MetricGANSteps(Players):
         mask_floor: Smallest value of the mask.
         target_score: The score that the generator aims at: s in equation 5 of the paper.
         layout: See `models.metricgan.image`.
+        mse_weight: Weight in the generator's loss of the mean squared distance between enhanced and clean
+            compressed magnitude; there is no such term in the original.
 
     Reference:
         Fu et al. 2019, equations 4 and 5; MetricGAN.py, `MetricGAN` and `Discriminator`.
@@ -157,20 +233,23 @@ class MetricGANSteps(Players):
         mask_floor: float = 0.05,
         target_score: float = 1.0,
         layout: str = "legacy",
+        mse_weight: float = 0.0,
     ):
         self.layout = layout
         super().__init__(
-            (generator,),
+            generator,
             discriminator,
-            (generator_optimizer,),
+            generator_optimizer,
             discriminator_optimizer,
             lambda degraded, clean: metricgan.pair(degraded, clean, layout),
-            mask_floor,
-            target_score,
+            mse_weight,
+            mask_floor=mask_floor,
+            target_score=target_score,
         )
         compiled, spectrum = tensorflow_backend.compiled, self.spectrum
         self._generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum)
         self._padded_generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum, FRAMES)
+        self._warm_up_step = compiled(self._step_warm_up, spectrum, spectrum, spectrum)
         self._padded_discriminator_step = compiled(
             self._step_discriminator, spectrum, spectrum, SCORES, FRAMES
         )
@@ -194,10 +273,16 @@ class MetricGANSteps(Players):
         Returns:
             A scalar.
         """
+        return self.aim(self.enhanced(normalised, noisy, frames), clean, frames)
+
+    def enhanced(self, normalised, noisy, frames=None):
+        """The masked magnitude `(batch, frames, bins)`; arguments as `generator_loss`."""
         own = None if frames is None else metricgan.true_frames(frames, ops.shape(normalised)[1])
-        mask = ops.maximum(self.generator(normalised, training=True, mask=own), self.mask_floor)
-        score = self.predicted_scores(mask * noisy, clean, frames)
-        return ops.mean(ops.square(score - self.target_score))
+        return ops.maximum(self.generator(normalised, training=True, mask=own), self.mask_floor) * noisy
+
+    def warm_up_loss(self, normalised, noisy, clean):
+        """Mean squared distance of enhanced from clean magnitudes; arguments as `generator_loss`."""
+        return spectral_distance(self.enhanced(normalised, noisy), clean)
 
     def generator_step(self, normalised, noisy, clean, frames=None) -> float:
         """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
@@ -212,14 +297,10 @@ class MetricGANSteps(Players):
         return float(loss), float(error)
 
     def _step_generator(self, *batch):
-        loss, gradients = tensorflow_backend.value_and_gradients(
-            lambda: self.generator_loss(*batch), self.generator.trainable_variables
-        )
-        self._move(self.generator, self.generator_optimizers[0], gradients)
-        return loss
+        return self._step_alone(lambda: self.generator_loss(*batch))
 
 
-class MetricGANPlusSteps(Players):
+class MetricGANPlusSteps(OneGeneratorPlayers):
     """MetricGAN+'s two players.
 
     The discriminator sees spectra of the *resynthesised* waveform, and the generator's gradient goes back
@@ -267,18 +348,18 @@ class MetricGANPlusSteps(Players):
         if clip_scope not in CLIP_SCOPES:
             raise ValueError(f"clip_scope must be one of {', '.join(CLIP_SCOPES)}, not '{clip_scope}'")
         super().__init__(
-            (generator,),
+            generator,
             discriminator,
-            (generator_optimizer,),
+            generator_optimizer,
             discriminator_optimizer,
             metricgan_plus.pair,
-            mask_floor,
-            target_score,
-            clip_norm,
+            mse_weight,
+            mask_floor=mask_floor,
+            target_score=target_score,
+            clip_norm=clip_norm,
         )
         self.clip_scope = clip_scope
         self.largest_slope = largest_slope
-        self.mse_weight = mse_weight
         # Only joint clipping asks for the generator's gradient in the discriminator's steps.
         joint = self.through_generator = clip_scope == "joint"
         self.leftover_generator = Leftover(generator.trainable_variables if joint else [])
@@ -322,31 +403,15 @@ class MetricGANPlusSteps(Players):
         Returns:
             A scalar.
         """
-        enhanced = self.enhanced_features(noisy)
-        loss = ops.mean(ops.square(self.predicted_scores(enhanced, clean) - self.target_score))
-        return loss + self.mse_weight * spectral_distance(enhanced, clean) if self.mse_weight else loss
+        return self.aim(self.enhanced_features(noisy), clean)
+
+    def warm_up_loss(self, noisy, clean):
+        """Mean squared distance of enhanced from clean magnitudes; arguments as `generator_loss`."""
+        return spectral_distance(self.enhanced_features(noisy), clean)
 
     def generator_step(self, noisy, clean) -> float:
         """Updates the generator once; arguments as `generator_loss`. Returns the loss before."""
         return float(self._generator_step(*_float32(noisy, clean)))
-
-    def warm_up_step(self, noisy, clean) -> float:
-        """Updates the generator by the distance of its spectra from clean ones, without the discriminator.
-
-        Args:
-            noisy: Waveforms `(batch, samples)`.
-            clean: log1p magnitude `(batch, frames, bins)`.
-
-        Returns:
-            The mean squared distance before.
-        """
-        return float(self._warm_up_step(*_float32(noisy, clean)))
-
-    def end_warm_up(self):
-        """Forgets the generator's moments: those of the warm-up are of another size than what follows."""
-        for variable in self.generator_optimizers[0].variables:
-            if variable is not self.generator_optimizers[0].learning_rate:
-                variable.assign(ops.zeros_like(variable))
 
     def discriminator_step_on_enhanced(self, noisy, clean, true_scores) -> tuple[float, float]:
         """Updates the discriminator on what the generator makes of noisy waveforms now.
@@ -377,12 +442,7 @@ class MetricGANPlusSteps(Players):
 
     def _step_warm_up(self, noisy, clean):
         self.generator.get_layer("mask").limit_slope(self.largest_slope)
-        loss, gradients = tensorflow_backend.value_and_gradients(
-            lambda: spectral_distance(self.enhanced_features(noisy), clean),
-            self.generator.trainable_variables,
-        )
-        self._move(self.generator, self.generator_optimizers[0], gradients)
-        return loss
+        return super()._step_warm_up(noisy, clean)
 
     def _step_discriminator_on_enhanced(self, noisy, clean, true_scores):
         result, own, others = self._both_gradients(
@@ -610,9 +670,21 @@ def imitate_none(enhanced, others):
 DISTILLATIONS = {"dml": imitate_each, "mean": imitate_mean, "none": imitate_none}
 
 
-def spectral_distance(enhanced, clean):
-    """Returns the mean squared distance of compressed magnitudes `(batch, frames, bins)`, a scalar."""
-    return ops.mean(ops.square(enhanced - clean))
+def spectral_distance(enhanced, clean, frames=None):
+    """Mean squared distance of compressed magnitudes, averaged over utterances.
+
+    Args:
+        enhanced: `(batch, frames, bins)`.
+        clean: `(batch, frames, bins)`.
+        frames: `(batch,)`, each utterance's own number of frames, if zeros follow up to one length.
+
+    Returns:
+        A scalar.
+    """
+    distance = ops.mean(ops.square(enhanced - clean), axis=(1, 2))
+    if frames is not None:
+        distance = distance * ops.cast(ops.shape(enhanced)[1], distance.dtype) / frames
+    return ops.mean(distance)
 
 
 def clipped(gradients, limit: float | None) -> list:

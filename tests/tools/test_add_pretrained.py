@@ -78,6 +78,7 @@ def test_a_model_that_helps_is_registered(tool, run_folder, monkeypatch):
         entry["scores"]["ssnr"]["low"] <= entry["scores"]["ssnr"]["mean"] <= entry["scores"]["ssnr"]["high"]
     )
     assert entry["curve"] == {"ssnr": [-1.5, 2.25]}
+    assert "levels" not in entry
     card = (folder / "tiny.md").read_text()
     assert "kseg reproduce metricgan" in card
     assert "| 1 to 2 | -1.500 2.250 | ▁█ |" in card
@@ -86,6 +87,16 @@ def test_a_model_that_helps_is_registered(tool, run_folder, monkeypatch):
     model = registry.load_model("tiny")
     assert registry.output_difference(model, entry["output"]) < 1e-6
     assert "use --force" in add(tool, run_folder).output
+
+
+def test_the_levels_of_the_training_inputs_go_into_the_file(tool, run_folder, monkeypatch):
+    monkeypatch.setattr(tool, "require_improvement", lambda result, target: None)
+    result = add(tool, run_folder, "--metrics", "ssnr", "--levels", "-33", "-16")
+    assert result.exit_code == 0, result.output
+    folder = run_folder.parent / "models"
+    assert tomllib.loads((folder / "registry.toml").read_text())["tiny"]["levels"] == [-33.0, -16.0]
+    assert registry.load_model(folder / "tiny.keras").front_end.levels == [-33.0, -16.0]
+    assert "-33 to -16 dB (RMS)" in (folder / "tiny.md").read_text()
 
 
 def test_the_improvement_must_be_certain(tool):
