@@ -11,7 +11,7 @@ reproduce: $(VENV)/.installed
 	$(BIN)/kseg reproduce metricgan --metric pesq
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

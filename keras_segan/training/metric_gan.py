@@ -67,6 +67,14 @@ class Schedule:
         """Returns the phases of an epoch."""
         return ("warm_up", "evaluation") if epoch <= self.warm_up_epochs else self.phases
 
+    def plays(self, epoch: int) -> bool:
+        """Whether the generators are trained by the discriminator's opinion in this epoch."""
+        return epoch >= self.warm_up_epochs + self.first_generator_epoch
+
+    def has_warm_up_weights(self, epoch: int) -> bool:
+        """Whether at the end of this epoch the generator is what the warm-up made of it."""
+        return bool(self.warm_up_epochs) and not self.plays(epoch)
+
 
 def peak_normalised(waveform: np.ndarray) -> np.ndarray:
     """What MetricGAN's program scores: peak-normalised, through 16 bit.
@@ -289,11 +297,10 @@ class MetricGANTrainer:
         drawn, generators = self.sampler.drawn, len(self.steps.generators)
         if epoch <= self.schedule.warm_up_epochs:
             return self.steps.generator_cost * len(self.train)
-        game = epoch - self.schedule.warm_up_epochs
-        trained = drawn if game >= self.schedule.first_generator_epoch else 0
+        trained = drawn if self.schedule.plays(epoch) else 0
         evaluated = sum(map(len, self.evaluated.values())) if epoch >= self.selection.first_epoch else 0
         enhanced = ENHANCING_COST * (generators * evaluated + drawn)
-        discriminator = self.sampler.steps(game)
+        discriminator = self.sampler.steps(epoch - self.schedule.warm_up_epochs)
         return discriminator + self.steps.generator_cost * trained + enhanced
 
     def _epoch(self, epoch: int):
@@ -325,7 +332,7 @@ class MetricGANTrainer:
 
     def _generator(self, epoch: int, drawn: list[int]) -> dict[str, float]:
         """Trains the generators on the epoch's utterances."""
-        if epoch < self.schedule.warm_up_epochs + self.schedule.first_generator_epoch:
+        if not self.schedule.plays(epoch):
             return {}
         losses = []
         for batch in batched(self.sampler.generator_order(drawn), self.schedule.batch_size):
@@ -430,7 +437,7 @@ class MetricGANTrainer:
         return {f"{split}{suffix}_{metric}": value for metric, value in means.items()}
 
     def _remember_best(self, epoch: int, key: str, score: float):
-        if epoch <= self.schedule.warm_up_epochs:
+        if self.schedule.has_warm_up_weights(epoch):
             return
         higher = metrics.get(self.scorer.chosen_by).higher_is_better
         if key in self.best and (score <= self.best[key][1] if higher else score >= self.best[key][1]):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import keras_segan as ks
 from keras_segan import recipe
 from keras_segan.errors import MetricError, RecipeError
 from keras_segan.reproduction import Request, look_up, reproduce
@@ -71,6 +72,7 @@ def test_steps_are_those_of_the_paper(runs):
 
 # MetricGAN's first epoch after a warm-up trains the discriminator alone, as the original's first one does.
 WARM_UPS = {"metricgan": 1, "metricgan_plus": 2}
+BEST_ON_VALIDATION = {"metricgan": "model-best-on-validation.keras", "metricgan_plus": "model.keras"}
 
 
 @pytest.mark.parametrize("paper", WARM_UPS)
@@ -85,6 +87,9 @@ def test_a_run_goes_on_with_both_players_after_its_warm_up(paper, corpus, tmp_pa
     assert ["d2_steps" in row for row in rows] == [False, warm_up == 1, True]
     assert ["g_loss" in row for row in rows] == [False, False, True]
     assert all("validation_stoi" in row for row in rows)
+    # Whatever they score, weights of the warm-up are no result of the game.
+    best = ks.load_model(tmp_path / "run" / BEST_ON_VALIDATION[paper])
+    assert best.information["epoch"] == 3
     # Cut off before the last epoch.
     (tmp_path / "run" / "checkpoints" / "epoch-00003.npz").unlink()
     reproduce(dataclasses.replace(request, resume=True))

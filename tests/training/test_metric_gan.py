@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_segan import tensorflow_backend as backend
 from keras_segan.models import metricgan
-from keras_segan.training.metric_gan import batched, stacked
+from keras_segan.training.metric_gan import Schedule, batched, stacked
 from keras_segan.training.metric_gan_steps import MetricGANSteps
 
 BINS = 33
@@ -85,3 +85,11 @@ def test_batches_hold_every_item_in_order(items, size):
     batches = list(batched(items, size))
     assert [item for batch in batches for item in batch] == items
     assert all(len(batch) == size for batch in batches[:-1])
+
+
+@pytest.mark.parametrize(("warm_up", "first", "warm"), [(2, 2, 3), (2, 1, 2), (0, 2, 0), (0, 1, 0)])
+def test_what_the_warm_up_left_is_no_result_of_the_game(warm_up, first, warm):
+    schedule = Schedule(5, first_generator_epoch=first, warm_up_epochs=warm_up)
+    epochs = range(1, 6)
+    assert [schedule.has_warm_up_weights(epoch) for epoch in epochs] == [epoch <= warm for epoch in epochs]
+    assert [schedule.plays(epoch) for epoch in epochs] == [epoch >= warm_up + first for epoch in epochs]
