@@ -136,6 +136,12 @@ def test_each_channel_is_enhanced_at_a_level_that_the_model_knows(left, right, s
             np.testing.assert_allclose(enhanced[:, channel], expected, atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("levels", [(-16, -33), (-33,), (float("nan"), -16)])
+def test_levels_that_make_no_range_are_refused(levels):
+    with pytest.raises(ValueError, match="lowest and the highest"):
+        SpectralMaskFrontEnd(levels=levels)
+
+
 def test_levels_are_kept_in_the_file_and_nothing_near_zero_is_amplified(tmp_path):
     keras.utils.set_random_seed(0)
     front_end = SpectralMaskFrontEnd(levels=(-40, -20))

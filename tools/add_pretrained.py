@@ -150,7 +150,7 @@ def with_levels(source: Path, levels: tuple[float, float] | None):
         return
     model = registry.load_model(source)
     if not hasattr(model.front_end, "levels"):
-        raise ModelError(f"{source}: a {type(model.front_end).__name__} does not depend on levels.")
+        raise ModelError(f"{source}: a {type(model.front_end).__name__} cannot say levels.")
     model.front_end.levels = list(levels)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / source.name)

@@ -7,6 +7,7 @@ A front end has
 * `synthesise(output, analysis)`: the waveform, as long as it was,
 * `measure(pieces)`: what `analyse` needs to know of a whole utterance when it sees a piece of it only; `None`
   if that is nothing,
+* `levels`, if its network depends on the level: lowest and highest in dB that it knows, or `None`,
 * `get_config()` and `from_config(config)`.
 
 Nothing here imports Keras; `models.base` registers the classes for `.keras` files.

@@ -63,6 +63,8 @@ class SpectralMaskFrontEnd:
             raise ValueError(f"compression must be none or log1p, not '{compression}'")
         if normalisation not in ("none", "utterance"):
             raise ValueError(f"normalisation must be none or utterance, not '{normalisation}'")
+        if levels is not None and not (len(levels) == 2 and levels[0] <= levels[1]):
+            raise ValueError(f"levels must be the lowest and the highest, not {levels}")
         self.compression = compression
         self.normalisation = normalisation
         self.mask_floor = mask_floor

@@ -84,6 +84,9 @@ def test_a_run_goes_on_with_both_players_after_its_warm_up(paper, corpus, tmp_pa
     reproduce(request)
     rows = log(tmp_path / "run")
     assert ["warm_up_loss" in row for row in rows] == [True, warm_up == 2, False]
+    if warm_up == 2:
+        assert float(rows[1]["warm_up_loss"]) < float(rows[0]["warm_up_loss"])
+        assert [row.get("d2_steps") for row in rows] == [None, None, "1"]
     assert ["d2_steps" in row for row in rows] == [False, warm_up == 1, True]
     assert ["g_loss" in row for row in rows] == [False, False, True]
     assert all("validation_stoi" in row for row in rows)
