@@ -5,6 +5,8 @@ A reproduction is a module with
 * `PAPER`: a `Paper`,
 * `Config`: a frozen dataclass, every field a number or word of the paper with its source,
 * `VARIANTS`: named `Config`s; each has the attributes `corpus`, `epochs` (or `length`, see below) and `seed`,
+* where a variant is ours and not the paper's, `ADAPTED`: names of such variants and of those that they depart
+  from; what differs stands above the table,
 * `build(config)`: the networks,
 * `fit(config, manifest, run)`: trains and returns `{name of the system: Enhancer}`, the one to keep first,
 * `estimate(config, manifest)`: a `Plan`,
@@ -167,8 +169,13 @@ def choose_variant(recipe: ModuleType, variant: str | None, corpus: str) -> str:
 
 
 def reference_variant(recipe: ModuleType, variant: str) -> str:
-    """Returns the variant whose published numbers a variant is held against (mini: the first one)."""
-    return variant if variant != "mini" else next(name for name in recipe.VARIANTS if name != "mini")
+    """Returns the variant whose published numbers a variant is held against.
+
+    That is the variant itself, but for `mini` the first one, and for one that is ours what `ADAPTED` says.
+    """
+    if variant == "mini":
+        return next(name for name in recipe.VARIANTS if name != "mini")
+    return getattr(recipe, "ADAPTED", {}).get(variant, variant)
 
 
 def override(config, changes: Mapping[str, object]):

@@ -10,7 +10,7 @@ from keras_segan.errors import ModelError
 from keras_segan.front_ends import GammatoneFrontEnd, LogSpectrumFrontEnd, SpectralMaskFrontEnd
 from keras_segan.front_ends.moments import Moments, moments
 from keras_segan.inference import WaveformEnhancer
-from keras_segan.models import metricgan
+from keras_segan.models import metricgan, xu
 from keras_segan.models.base import Enhancer
 
 RATE = 16000
@@ -136,16 +136,23 @@ def test_each_channel_is_enhanced_at_a_level_that_the_model_knows(left, right, s
             np.testing.assert_allclose(enhanced[:, channel], expected, atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("front_end", [SpectralMaskFrontEnd, LogSpectrumFrontEnd])
 @pytest.mark.parametrize("levels", [(-16, -33), (-33,), (float("nan"), -16)])
-def test_levels_that_make_no_range_are_refused(levels):
+def test_levels_that_make_no_range_are_refused(levels, front_end):
     with pytest.raises(ValueError, match="lowest and the highest"):
-        SpectralMaskFrontEnd(levels=levels)
+        front_end(levels=levels)
 
 
-def test_levels_are_kept_in_the_file_and_nothing_near_zero_is_amplified(tmp_path):
+@pytest.mark.parametrize(
+    ("build", "front_end"),
+    [
+        (lambda: metricgan.generator(units=4, hidden=4), SpectralMaskFrontEnd),
+        (lambda: xu.dnn(units=4, hidden_layers=1), LogSpectrumFrontEnd),
+    ],
+)
+def test_levels_are_kept_in_the_file_and_nothing_near_zero_is_amplified(build, front_end, tmp_path):
     keras.utils.set_random_seed(0)
-    front_end = SpectralMaskFrontEnd(levels=(-40, -20))
-    Enhancer(metricgan.generator(units=4, hidden=4), front_end).save(tmp_path / "model.keras")
+    Enhancer(build(), front_end(levels=(-40, -20))).save(tmp_path / "model.keras")
     levels = ks.load_model(tmp_path / "model.keras").front_end.levels
     assert levels == [-40.0, -20.0]
     gains = enhancement.level_gains(np.array([0.0, 1e-30, 1e-4, 0.05, 1.0]), levels)

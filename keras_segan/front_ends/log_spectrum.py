@@ -1,11 +1,12 @@
 """Log spectra in context in, clean log spectra out: the signal processing of Xu et al. 2015 and sednn."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_segan import dsp
+from keras_segan.front_ends.levels import checked
 from keras_segan.front_ends.moments import Piece
 
 
@@ -38,6 +39,10 @@ class LogSpectrumFrontEnd:
             context; 0 for none.
         equalisation: Factor on the normalised output: global variance equalisation; a number or one per bin.
         sample_rate: In Hz.
+        levels: See `SpectralMaskFrontEnd`.
+
+    Raises:
+        ValueError: If `levels` is no range.
 
     Reference:
         sednn, main_dnn.py, `inference`; paper, sections II and III.
@@ -55,6 +60,7 @@ class LogSpectrumFrontEnd:
         noise_frames: int = 0,
         equalisation=1.0,
         sample_rate: int = 16000,
+        levels: Sequence[float] | None = None,
     ):
         self.n_fft = n_fft
         self.hop = hop
@@ -66,6 +72,7 @@ class LogSpectrumFrontEnd:
         self.mean = np.zeros(self.bins) if mean is None else np.asarray(mean, np.float64)
         self.scale = np.ones(self.bins) if scale is None else np.asarray(scale, np.float64)
         self.equalisation = np.asarray(equalisation, np.float64)
+        self.levels = checked(levels)
 
     @property
     def minimum_samples(self) -> int:

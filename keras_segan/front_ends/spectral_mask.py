@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_segan import dsp
 from keras_segan.audio import SAMPLE_RATE
+from keras_segan.front_ends.levels import checked
 from keras_segan.front_ends.moments import Moments, Piece, moments
 
 
@@ -63,8 +64,6 @@ class SpectralMaskFrontEnd:
             raise ValueError(f"compression must be none or log1p, not '{compression}'")
         if normalisation not in ("none", "utterance"):
             raise ValueError(f"normalisation must be none or utterance, not '{normalisation}'")
-        if levels is not None and not (len(levels) == 2 and levels[0] <= levels[1]):
-            raise ValueError(f"levels must be the lowest and the highest, not {levels}")
         self.compression = compression
         self.normalisation = normalisation
         self.mask_floor = mask_floor
@@ -74,7 +73,7 @@ class SpectralMaskFrontEnd:
         self.padding = padding
         self.tail = tail
         self.sample_rate = sample_rate
-        self.levels = None if levels is None else [float(level) for level in levels]
+        self.levels = checked(levels)
 
     @property
     def minimum_samples(self) -> int:

@@ -91,11 +91,38 @@ def test_variants_are_those_of_the_facts():
         {"iterations": 0},
         {"snrs": " "},
         {"pretraining_epochs": 1},
+        {"initialisation": "x"},
+        {"initialisation": "identity"},  # snn1 has 512 units, 514 are needed
+        {"initialisation": "identity", "model": "dnn1", "activation": "sigmoid"},
+        {"initialisation": "identity", "model": "dnn1", "scale_at_test": True},
     ],
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(RecipeError):
         recipe.override(SMALL, wrong)
+
+
+def test_what_the_variant_for_read_speech_departs_in_stands_above_its_table():
+    reference = recipe.reference_variant(xu, "code-read")
+    assert reference == "code-full"
+    assert recipe.differences(xu, xu.VARIANTS["code-read"], reference) == [
+        "magnification = 9 instead of 2",
+        "dropout = 0.0 instead of 0.2",
+        "initialisation = identity instead of glorot",
+    ]
+
+
+def test_an_identity_begins_with_the_noisy_spectrum(manifest, tmp_path):
+    """The loss before training is the distance of the noisy from the clean spectra."""
+    changes = {"initialisation": "identity", "model": "dnn1", "iterations": 1, "log_interval": 1}
+    config = recipe.override(SMALL, changes)
+    store = xu.segments(config, manifest.split("train"), tmp_path / "features")
+    front = xu.normalised_by(store, config)
+    noisy, clean = (front.normalise(rows) for rows in store.batch(np.arange(len(store))))
+    store.close()
+    _, run = fit(config, manifest, tmp_path / "run")
+    expected = np.abs(noisy[:, config.context] - clean).mean()
+    np.testing.assert_allclose(run.log[0]["train_loss"], expected, rtol=1e-5)
 
 
 def test_training_on_pairs_learns_and_resumes_to_the_same_weights(manifest, tmp_path):
