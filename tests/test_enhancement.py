@@ -79,6 +79,19 @@ def test_a_chunked_signal_is_the_whole_one(number, short_chunks, monkeypatch):
     np.testing.assert_allclose(chunked, whole, atol=2e-5 * np.abs(whole).max())
 
 
+@pytest.mark.parametrize("silent_frames", [1, 10, 1000])
+def test_zeros_before_a_recording_are_no_noise(silent_frames):
+    front_end = LogSpectrumFrontEnd(noise_frames=6)
+    noisy = speech_like(2.0)
+    silence = np.zeros(silent_frames * front_end.hop, np.float32)
+    expected, after_silence = (front_end.analyse(w)[0][-1, 7] for w in (noisy, np.append(silence, noisy)))
+    # One frame more holds the first samples, and the estimate ends a frame earlier.
+    mixed = front_end.log_spectrum(np.append(silence, noisy))[silent_frames - 1 :][:6].mean(axis=0)
+    np.testing.assert_allclose(after_silence, mixed, rtol=1e-6)
+    assert np.abs(after_silence - expected).mean() < 1.0
+    np.testing.assert_allclose(front_end.analyse(silence)[0][:, 7], np.log(1e-8), rtol=1e-6)
+
+
 def test_a_blstm_forgets_within_the_margin(short_chunks, monkeypatch):
     keras.utils.set_random_seed(0)
     model = Enhancer(metricgan.generator(units=16, hidden=8), SpectralMaskFrontEnd())

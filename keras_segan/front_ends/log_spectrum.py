@@ -35,8 +35,8 @@ class LogSpectrumFrontEnd:
         context: Frames before and after the centre.
         power: 1 for the logarithm of the magnitude (sednn), 2 for that of the power (paper).
         floor: Added to magnitude or power before the logarithm, and not subtracted again.
-        noise_frames: So many first frames are averaged to the noise estimate that is appended to the
-            context; 0 for none.
+        noise_frames: So many first frames that are not digitally silent are averaged to the noise estimate
+            that is appended to the context; 0 for none.
         equalisation: Factor on the normalised output: global variance equalisation; a number or one per bin.
         sample_rate: In Hz.
         levels: See `SpectralMaskFrontEnd`.
@@ -117,10 +117,13 @@ class LogSpectrumFrontEnd:
         if not self.noise_frames:
             return None
         waveform, _, _ = next(iter(pieces))
-        return self._noise(self.normalise(self.log_spectrum(waveform)))
+        return self._noise(self.log_spectrum(waveform))
 
-    def _noise(self, normalised: np.ndarray) -> np.ndarray:
-        return normalised[: self.noise_frames].mean(axis=0)
+    def _noise(self, log_spectra: np.ndarray) -> np.ndarray:
+        # Zeros before a recording begins are no noise: no training file has any.
+        sounding = log_spectra[(log_spectra > np.log(1.01 * self.floor)).any(axis=1)]
+        first = (sounding if len(sounding) else log_spectra)[: self.noise_frames]
+        return self.normalise(first).mean(axis=0)
 
     def analyse(
         self, waveform: np.ndarray, statistics: np.ndarray | None = None
@@ -135,10 +138,10 @@ class LogSpectrumFrontEnd:
             The features, float32 `(frames, context, bins)`, and what `synthesise` needs.
         """
         spectrum = self._spectrum(waveform)
-        normalised = self.normalise(self._log(np.abs(spectrum)))
-        features = dsp.context_frames(normalised, self.context, self.context)
+        log_spectra = self._log(np.abs(spectrum))
+        features = dsp.context_frames(self.normalise(log_spectra), self.context, self.context)
         if self.noise_frames:
-            noise = self._noise(normalised) if statistics is None else statistics
+            noise = self._noise(log_spectra) if statistics is None else statistics
             repeated = np.broadcast_to(noise, (len(features), 1, self.bins))
             features = np.concatenate([features, repeated], axis=1)
         return features, LogSpectrumAnalysis(dsp.phase_factor(spectrum), len(waveform))
