@@ -95,6 +95,16 @@ class Job:
         kind = "metric" if hasattr(self.config, "metric") else "model"
         return f"{kind} {getattr(self.config, kind)}"
 
+    @property
+    def introduction(self) -> str:
+        """Title and folder; for a variant that is ours a second line says what it departs in."""
+        lines = [f"{self.title} -> {self.folder()}"]
+        if self.variant in getattr(self.recipe, "ADAPTED", ()):
+            reference = recipe.reference_variant(self.recipe, self.variant)
+            departures = recipe.differences(self.recipe, self.recipe.VARIANTS[self.variant], reference)
+            lines.append(f"{self.variant} is an adaptation of {reference}: {', '.join(departures)}")
+        return "\n".join(lines)
+
     def settings(self) -> dict:
         """What is written to `config.json`."""
         about = {"paper": self.name, "variant": self.variant, "data": self.corpus}
@@ -133,7 +143,7 @@ def plan(request: Request) -> str:
     with _manifest(job) as manifest:
         estimate = job.recipe.estimate(job.config, manifest)
         counts = _counts(manifest)
-    lines = [f"{job.title} -> {job.folder()}", f"{_corpus_title(job.corpus)}: {counts}"]
+    lines = [job.introduction, f"{_corpus_title(job.corpus)}: {counts}"]
     lines += [f"{count:,} {kind}" for kind, count in estimate.steps.items()]
     lines.append(
         f"about {_duration(estimate.seconds)} on two CPU cores, {estimate.bytes / 1e9:.2f} GB of disk"
@@ -152,8 +162,9 @@ def reproduce(request: Request) -> str:
     """
     job = look_up(request)
     start = Run.resume if request.resume else Run.create
+    introduction = job.introduction
     run = start(job.folder(), job.settings(), quiet=request.quiet)
-    run.say(f"{job.title} -> {run.folder}")
+    run.say(introduction)
     manifest = _usable(_pairs(job, run), request, run)
     _scored_split(manifest)
     if request.resume:

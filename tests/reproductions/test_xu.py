@@ -189,3 +189,17 @@ def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
     assert len(list((out / "report").glob("spectrogram-*.png"))) == 2
     plan = CliRunner().invoke(reproduce.command, ["xu", "--data", str(folder), "--dry-run"])
     assert "8 train, 0 validation, 4 test" in plan.stdout
+    assert "adaptation" not in plan.stdout
+    arguments = [
+        "xu",
+        "--data",
+        str(folder),
+        "--variant",
+        "code-read",
+        "--set",
+        "magnification=2",
+        "--dry-run",
+    ]
+    adapted = CliRunner().invoke(reproduce.command, arguments)
+    assert "code-read is an adaptation of code-full: " in adapted.stdout
+    assert "dropout = 0.0 instead of 0.2, initialisation = identity instead of glorot" in adapted.stdout
