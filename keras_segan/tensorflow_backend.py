@@ -64,6 +64,8 @@ def compiled(function, *shapes, jit: bool = False):
         return function
     tensorflow = require()
     signature = [tensorflow.TensorSpec(shape, tensorflow.float32) for shape in shapes]
+    # Functions made by one line are one to TensorFlow's warning of retracing, but not as partial objects.
+    function = functools.partial(function)
     return tensorflow.function(function, input_signature=signature, autograph=False, jit_compile=jit)
 
 

@@ -87,10 +87,9 @@ def require_improvement(result: evaluation.Evaluation, target: str):
         )
 
 
-def scores(result: evaluation.Evaluation, run: RunFolder) -> dict[str, dict]:
-    """Returns the registry's `scores`."""
+def scores(result: evaluation.Evaluation, published: dict[str, float | None]) -> dict[str, dict]:
+    """Returns the registry's `scores`; `published` holds the paper's numbers for such data by definition."""
     enhanced, noisy, change = result.summary(), result.noisy_summary(), result.improvement()
-    published = {row["definition"]: row["published"] for row in run.table if row["system"] == run.system}
     return {
         name: {
             "mean": summary.mean,
@@ -107,10 +106,21 @@ def scores(result: evaluation.Evaluation, run: RunFolder) -> dict[str, dict]:
     }
 
 
+def published(run: RunFolder) -> dict[str, float | None]:
+    """Returns the published numbers of a run's table by definition."""
+    return {row["definition"]: row["published"] for row in run.table if row["system"] == run.system}
+
+
 def curve(log: list[dict], target: str) -> dict[str, list[float]]:
     """Returns the target metric on the validation set after each epoch, by definition; none if not logged."""
     values = [row.get(f"validation_{target}") for row in log]
     return {target: [round(float(value), 4) for value in values]} if values and all(values) else {}
+
+
+def length(settings: dict) -> dict[str, int]:
+    """Returns how long a model was trained, in the unit that its recipe counts in."""
+    unit = "epochs" if settings.get("epochs") else "iterations"
+    return {unit: settings[unit]}
 
 
 def command_of(settings: dict, data: str) -> str:
@@ -119,7 +129,8 @@ def command_of(settings: dict, data: str) -> str:
     reference = dataclasses.asdict(module.VARIANTS[settings["variant"]])
     words = ["kseg", "reproduce", settings["paper"], "--variant", settings["variant"], "--data", data]
     own = tuple(name for name in ("metric", "model", "seed", "epochs") if name in reference)
-    words += [word for name in own if name in settings for word in (f"--{name}", str(settings[name]))]
+    shown = [name for name in own if name in settings and (name != "epochs" or settings[name])]
+    words += [word for name in shown for word in (f"--{name}", str(settings[name]))]
     for name, value in reference.items():
         if name not in (*own, "corpus") and json.loads(json.dumps(value)) != settings[name]:
             words += ["--set", f"{name}={settings[name]}"]
@@ -213,6 +224,7 @@ def add(folder: Path, name: str, source: Path, facts: dict, twin: bool) -> regis
 @click.option("--distance", default="", help="How far it is from the published number, and why.")
 @click.option("--levels", type=(float, float), help="Of the training inputs: lowest and highest, dB RMS.")
 @click.option("--target", help="Metric that must improve; that of the run if left out.")
+@click.option("--published/--no-published", "same_data", default=True, help="Whether those of the run fit.")
 @click.option("--metrics", "names", default=",".join(SHOWN), show_default=True, help="What the card shows.")
 @click.option("--file", "file_name", default="model.keras", show_default=True, help="Which model of the run.")
 @click.option("--command", "exact_command", help="The exact command; made from config.json if left out.")
@@ -222,7 +234,7 @@ def add(folder: Path, name: str, source: Path, facts: dict, twin: bool) -> regis
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--force", is_flag=True, help="Replace a model of this name.")
 def main(
-    run, name, manifest, tested_on, data, licence, summary, distance, levels, target, names, file_name,
+    run, name, manifest, tested_on, data, licence, summary, distance, levels, target, same_data, names, file_name,
     exact_command, data_folder, folder, twin, jobs, force,
 ):  # fmt: skip
     """Adds the model."""
@@ -243,7 +255,7 @@ def main(
                 "recipe": settings["paper"],
                 "variant": settings["variant"],
                 "seed": settings["seed"],
-                **{key: settings[key] for key in ("epochs", "iterations") if key in settings},
+                **length(settings),
                 "command": exact_command or command_of(settings, data_folder),
                 "data": data,
                 "licence": licence,
@@ -251,7 +263,7 @@ def main(
                 "tested_on": tested_on,
                 **({"levels": list(levels)} if levels else {}),
                 "distance": distance,
-                "scores": scores(result, read),
+                "scores": scores(result, published(read) if same_data else {}),
                 "curve": curve(read.log, target),
             }
             entry = add(folder, name, source, facts, twin)

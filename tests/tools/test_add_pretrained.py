@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from keras_segan import recipe
 from keras_segan.data import mini
 from keras_segan.front_ends import SpectralMaskFrontEnd
 from keras_segan.models import metricgan, registry
@@ -125,8 +127,6 @@ def test_registries_are_written_as_they_are_read(tool):
 
 
 def test_the_command_names_what_was_changed(tool):
-    from keras_segan import recipe
-
     module = recipe.load("metricgan")
     settings = {
         **json.loads(json.dumps(vars(module.VARIANTS["mini"]))),
@@ -138,3 +138,13 @@ def test_the_command_names_what_was_changed(tool):
     assert command.startswith("kseg reproduce metricgan --variant mini --data FOLDER --metric stoi")
     assert command.endswith("--set mask_floor=0.2")
     assert np.size(command.split("--set")) == 2
+
+
+def test_a_recipe_that_counts_iterations_names_no_epochs(tool):
+    config = dataclasses.asdict(recipe.load("xu").VARIANTS["code-read"])
+    settings = {**config, "paper": "xu", "variant": "code-read", "iterations": 8000, "noise_frames": 6}
+    assert tool.length(settings) == {"iterations": 8000}
+    assert tool.command_of(settings, "M.csv") == (
+        "kseg reproduce xu --variant code-read --data M.csv --model dnn3 --seed 0"
+        " --set noise_frames=6 --set iterations=8000"
+    )
