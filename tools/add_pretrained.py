@@ -234,8 +234,8 @@ def add(folder: Path, name: str, source: Path, facts: dict, twin: bool) -> regis
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--force", is_flag=True, help="Replace a model of this name.")
 def main(
-    run, name, manifest, tested_on, data, licence, summary, distance, levels, target, same_data, names, file_name,
-    exact_command, data_folder, folder, twin, jobs, force,
+    run, name, manifest, tested_on, data, licence, summary, distance, levels, target, same_data, names,
+    file_name, exact_command, data_folder, folder, twin, jobs, force,
 ):  # fmt: skip
     """Adds the model."""
     try:

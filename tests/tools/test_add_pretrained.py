@@ -91,6 +91,16 @@ def test_a_model_that_helps_is_registered(tool, run_folder, monkeypatch):
     assert "use --force" in add(tool, run_folder).output
 
 
+def test_published_numbers_of_other_data_are_left_out(tool, run_folder, monkeypatch):
+    monkeypatch.setattr(tool, "require_improvement", lambda result, target: None)
+    rows = json.loads((run_folder / "scores.json").read_text())
+    (run_folder / "scores.json").write_text(json.dumps([{**rows[0], "published": 2.5}]))
+    for flag, expected in (("--published", 2.5), ("--no-published", None)):
+        assert add(tool, run_folder, "--metrics", "ssnr", "--force", flag).exit_code == 0
+        entry = tomllib.loads((run_folder.parent / "models" / "registry.toml").read_text())["tiny"]
+        assert entry["scores"]["ssnr"].get("published") == expected
+
+
 def test_the_levels_of_the_training_inputs_go_into_the_file(tool, run_folder, monkeypatch):
     monkeypatch.setattr(tool, "require_improvement", lambda result, target: None)
     result = add(tool, run_folder, "--metrics", "ssnr", "--levels", "-33", "-16")
