@@ -5,6 +5,11 @@ needs them.
 """
 
 import importlib
+import os
+
+# On processors with AVX-512 TensorFlow 2.21 takes oneDNN by default, whose layout pass aborts the process in
+# MetricGAN's training ("Could not find input edge"). TensorFlow reads this when it is imported.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from keras_segan import _registration
 from keras_segan._version import __version__

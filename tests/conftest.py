@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as keras_segan does; tests may import Keras first
 SHARED = Path(os.environ.get("KSEG_SHARED", Path(__file__).parents[2] / "shared"))
 
 

@@ -178,9 +178,11 @@ def test_generator_gradient_and_steps(goldens, networks):
     np.testing.assert_allclose(losses, arrays["losses"], rtol=1e-4)
 
 
+@pytest.mark.parametrize("method", metricgan.CONVOLUTION_METHODS)
 @pytest.mark.parametrize("start", ["", "conv."])
-def test_discriminator_gradient_and_steps(goldens, networks, start):
-    discriminator = networks[1]
+def test_discriminator_gradient_and_steps(goldens, networks, start, method):
+    discriminator = metricgan.discriminator(convolution_method=method)
+    discriminator.set_weights(networks[1].get_weights())
     arrays = goldens("d_step")
     names = goldens.names("D")
     first = [
@@ -188,7 +190,7 @@ def test_discriminator_gradient_and_steps(goldens, networks, start):
         for name, value in zip(names, discriminator.get_weights(), strict=True)
     ]
     discriminator.set_weights(first)
-    steps = make_steps(*networks)
+    steps = make_steps(networks[0], discriminator)
     triples = [
         (goldens.feature(t["degraded"]), goldens.feature(t["clean"]), np.array([[t["target"]]], "float32"))
         for t in goldens.manifest["D_steps"]
@@ -210,8 +212,12 @@ def test_discriminator_gradient_and_steps(goldens, networks, start):
         assert_updated(discriminator, names, arrays, f"{start}step{number}")
     theirs = arrays[f"{start}losses"]
     np.testing.assert_allclose(losses[0], theirs[0], rtol=1e-4)
-    # The loss is a squared distance; 0.0016 in the last step, where 8e-6 in the score are 4e-4 of it.
-    np.testing.assert_allclose(losses, theirs, rtol=3e-4, atol=1e-6)
+    # The loss is a squared distance; 0.0016 in the last step, where 8e-6 in the score are 4e-4 of it. What
+    # steps make of rounding depends on the processor: with tiles 8e-6 (AVX2), 2.6e-5 (AVX-512).
+    if method == "direct":
+        np.testing.assert_allclose(losses, theirs, rtol=3e-4, atol=1e-6)
+    else:
+        np.testing.assert_allclose(np.sqrt(losses), np.sqrt(theirs), rtol=1.5e-4, atol=3e-5)
 
 
 @pytest.fixture
