@@ -129,7 +129,7 @@ files and output are what was recorded. The registry says of each model:
 | `scores.<definition>` | `mean`, `low`, `high` (bootstrap 95 %), `noisy`, `gain`, its interval, `n` |
 | `curve.<definition>` | its value on the validation set after each epoch |
 | `tested_on` | the data of the scores |
-| `levels` | RMS levels in dB that it was trained at; `ks.enhance` brings others to the nearest and back |
+| `levels` | RMS levels in dB of inputs that it knows; `ks.enhance` brings others to the nearest and back |
 | `distance` | how far it is from the published number, and why |
 | `output` | samples of an enhanced bundled sentence, which `kseg models verify` compares |
 | `onnx` | the same network for ONNX Runtime: `file`, `sha256`, `largest_difference` from Keras |

@@ -214,10 +214,9 @@ def test_discriminator_gradient_and_steps(goldens, networks, start, method):
     np.testing.assert_allclose(losses[0], theirs[0], rtol=1e-4)
     # The loss is a squared distance; 0.0016 in the last step, where 8e-6 in the score are 4e-4 of it. What
     # steps make of rounding depends on the processor: with tiles 8e-6 (AVX2), 2.6e-5 (AVX-512).
-    if method == "direct":
-        np.testing.assert_allclose(losses, theirs, rtol=3e-4, atol=1e-6)
-    else:
-        np.testing.assert_allclose(np.sqrt(losses), np.sqrt(theirs), rtol=1.5e-4, atol=3e-5)
+    exact = slice(None) if method == "direct" or not start else slice(2)
+    np.testing.assert_allclose(losses[exact], theirs[exact], rtol=3e-4, atol=1e-6)
+    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=3e-5)
 
 
 @pytest.fixture

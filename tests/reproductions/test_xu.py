@@ -102,14 +102,20 @@ def test_wrong_settings_are_refused(wrong):
         recipe.override(SMALL, wrong)
 
 
-def test_what_the_variant_for_read_speech_departs_in_stands_above_its_table():
-    reference = recipe.reference_variant(xu, "code-read")
-    assert reference == "code-full"
-    assert recipe.differences(xu, xu.VARIANTS["code-read"], reference) == [
-        "magnification = 9 instead of 2",
-        "dropout = 0.0 instead of 0.2",
-        "initialisation = identity instead of glorot",
-    ]
+def test_what_our_variants_depart_in_stands_above_their_tables():
+    more = ["magnification = 9 instead of 2"]
+    ours = ["dropout = 0.0 instead of 0.2", "initialisation = identity instead of glorot"]
+    for variant, expected in (("code-read", more), ("read", more + ours)):
+        reference = recipe.reference_variant(xu, variant)
+        assert reference == "code-full"
+        assert recipe.differences(xu, xu.VARIANTS[variant], reference) == expected
+
+
+@pytest.mark.parametrize("variant", [None, "code"])
+def test_no_corpus_gets_settings_other_than_the_port_s_unasked(variant):
+    for corpus in ("read-speech-noise115", "timit-noise115", "sednn-mini", "folder"):
+        config = xu.VARIANTS[recipe.choose_variant(xu, variant, corpus)]
+        assert (config.dropout, config.initialisation) == (0.2, "glorot")
 
 
 def test_an_identity_begins_with_the_noisy_spectrum(manifest, tmp_path):
@@ -195,11 +201,11 @@ def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
         "--data",
         str(folder),
         "--variant",
-        "code-read",
+        "read",
         "--set",
         "magnification=2",
         "--dry-run",
     ]
     adapted = CliRunner().invoke(reproduce.command, arguments)
-    assert "code-read is an adaptation of code-full: " in adapted.stdout
+    assert "read is an adaptation of code-full: " in adapted.stdout
     assert "dropout = 0.0 instead of 0.2, initialisation = identity instead of glorot" in adapted.stdout

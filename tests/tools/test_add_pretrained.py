@@ -151,10 +151,10 @@ def test_the_command_names_what_was_changed(tool):
 
 
 def test_a_recipe_that_counts_iterations_names_no_epochs(tool):
-    config = dataclasses.asdict(recipe.load("xu").VARIANTS["code-read"])
-    settings = {**config, "paper": "xu", "variant": "code-read", "iterations": 8000, "noise_frames": 6}
+    config = dataclasses.asdict(recipe.load("xu").VARIANTS["read"])
+    settings = {**config, "paper": "xu", "variant": "read", "iterations": 8000, "noise_frames": 6}
     assert tool.length(settings) == {"iterations": 8000}
     assert tool.command_of(settings, "M.csv") == (
-        "kseg reproduce xu --variant code-read --data M.csv --model dnn3 --seed 0"
+        "kseg reproduce xu --variant read --data M.csv --model dnn3 --seed 0"
         " --set noise_frames=6 --set iterations=8000"
     )
