@@ -177,7 +177,7 @@ def read_mono(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     return resample(waveform, file_rate, sample_rate)
 
 
-def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+def resample(waveform: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
     """Resamples a waveform with soxr in very high quality.
 
     Args:
@@ -192,6 +192,23 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     if from_rate == to_rate:
         return waveform
     return soxr.resample(waveform, from_rate, to_rate, quality="VHQ")
+
+
+def change_speed(waveform: np.ndarray, factor: float) -> np.ndarray:
+    """Plays a waveform faster or slower; pitch and formants move with it.
+
+    Args:
+        waveform: `(samples,)`.
+        factor: Above 1 it gets shorter and higher; 1 changes nothing.
+
+    Returns:
+        float32 `(samples / factor,)` at the same sample rate.
+
+    Reference:
+        T. Ko, V. Peddinti, D. Povey, S. Khudanpur, "Audio augmentation for speech recognition",
+        Interspeech 2015.
+    """
+    return resample(waveform, SAMPLE_RATE * factor, SAMPLE_RATE)
 
 
 class Resampler:

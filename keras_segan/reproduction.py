@@ -143,12 +143,16 @@ def plan(request: Request) -> str:
     with _manifest(job) as manifest:
         estimate = job.recipe.estimate(job.config, manifest)
         counts = _counts(manifest)
+        size = estimate.bytes + (_mixed_bytes(manifest) if job.unmixed else 0)
     lines = [job.introduction, f"{_corpus_title(job.corpus)}: {counts}"]
     lines += [f"{count:,} {kind}" for kind, count in estimate.steps.items()]
-    lines.append(
-        f"about {_duration(estimate.seconds)} on two CPU cores, {estimate.bytes / 1e9:.2f} GB of disk"
-    )
+    lines.append(f"about {_duration(estimate.seconds)} on two CPU cores, {size / 1e9:.2f} GB of disk")
     return "\n".join(lines)
+
+
+def _mixed_bytes(manifest: Manifest) -> int:
+    """Bytes of pairs that a run mixes itself: clean and noisy in single precision."""
+    return int(2 * 4 * audio.SAMPLE_RATE * manifest.mean_seconds() * len(manifest))
 
 
 def reproduce(request: Request) -> str:
@@ -188,7 +192,7 @@ def _pairs(job: Job, run: Run) -> Manifest:
     if job.unmixed is None:
         return job.manifest or mini.prepare(run.folder / "data")
     mixing = job.recipe.mixing(job.config)
-    total = sum(job.unmixed.counts(len(mixing["snrs"]), mixing["magnification"]).values())
+    total = sum(job.unmixed.counts(**mixing).values())
     run.say(f"Mixing {total} pairs")
     run.start_progress(total)
     advance = functools.partial(run.advance, 1, "mixing")
@@ -201,8 +205,7 @@ def _pairs(job: Job, run: Run) -> Manifest:
 def _manifest(job: Job):
     """Gives the pairs, or for data that are not mixed yet what is known of them, to plan with."""
     if job.unmixed is not None:
-        mixing = job.recipe.mixing(job.config)
-        yield sources.preview(job.unmixed, len(mixing["snrs"]), mixing["magnification"])
+        yield sources.preview(job.unmixed, **job.recipe.mixing(job.config))
         return
     if job.manifest is not None:
         yield job.manifest

@@ -5,6 +5,7 @@ Networks, layers and losses are written in `keras.ops`; what a training loop nee
 
 import functools
 import os
+import warnings
 
 import keras
 
@@ -111,6 +112,25 @@ def adam(variable, moments, gradient, powers, learning_rate, betas, epsilon):
 def on_cpu() -> bool:
     """Says whether Keras computes by TensorFlow on a CPU, where our own algorithms are the faster ones."""
     return keras.backend.backend() == "tensorflow" and not require().config.list_physical_devices("GPU")
+
+
+def warn_of_onednn():
+    """Warns if TensorFlow began with oneDNN, whose layout pass aborts MetricGAN's steps (TensorFlow 2.21).
+
+    `keras_segan` turns it off, but only if it is imported first. The abort itself names no cause.
+    """
+    require()
+    try:
+        from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+    except ImportError:  # private, the only place that tells
+        return
+    if on_cpu() and IsMklEnabled():
+        warnings.warn(
+            "TensorFlow was started with oneDNN, which can abort this training ('Could not find input "
+            "edge'): import keras_segan before keras and tensorflow, or set TF_ENABLE_ONEDNN_OPTS=0.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def convolve(image, kernel):

@@ -74,6 +74,15 @@ def test_another_rate_is_resampled(tmp_path):
     np.testing.assert_allclose(waveform[500:-500], expected[500:-500], atol=1e-3)
 
 
+def test_speed_moves_length_and_pitch():
+    tone = np.sin(2 * np.pi * 500 * np.arange(16000) / 16000).astype(np.float32)
+    faster = audio.change_speed(tone, 1.25)
+    assert faster.dtype == np.float32
+    assert len(faster) == 12800
+    assert np.abs(np.fft.rfft(faster)).argmax() * 16000 / len(faster) == pytest.approx(625, abs=1.3)
+    np.testing.assert_array_equal(audio.change_speed(tone, 1.0), tone)
+
+
 def test_writing_is_atomic_and_named(tmp_path):
     path = tmp_path / "x.wav"
     audio.write(path, TONE)

@@ -201,23 +201,35 @@ def prepare(directory, out, scale, jobs, quiet):
 @click.option(
     "--magnification", type=click.IntRange(min=1), default=2, show_default=True, help="Noises per utterance."
 )
+@click.option(
+    "--speed",
+    "speeds",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    default=(1.0,),
+    show_default=True,
+    help="Play the speech faster by this factor; repeatable.",
+)
 @click.option("--all-noises", is_flag=True, help="Mix every utterance with every noise instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
 @click.option("--out", type=FOLDER, required=True, help="Folder for the corpus.")
 @quiet
-def mix(speech, noise, snrs, magnification, all_noises, seed, split, out, quiet):
+def mix(speech, noise, snrs, magnification, speeds, all_noises, seed, split, out, quiet):
     """Mix speech with noise by the rules of sednn; the same call gives the same files.
 
-    Every utterance is mixed with randomly drawn noises at every SNR (ratio of RMS values). Speech, noise and
+    Every utterance is mixed with randomly drawn noises at every SNR (ratio of RMS values) and, if there are
+    several, at every speed, which makes other voices of the same speech. Speech, noise and
     mixture are scaled together to a peak of 1. A noise shorter than the utterance is repeated.
     """
     from keras_segan.data import mixing
 
     magnification = None if all_noises else magnification
-    total = mixing.Mixer.of_folders(speech, noise).count(snrs, magnification)
+    total = mixing.Mixer.of_folders(speech, noise).count(snrs, magnification, speeds)
     with _bar("Mixing", total, quiet) as bar:
-        manifest = mixing.mix_folders(speech, noise, out, snrs, magnification, seed, split, bar.update)
+        manifest = mixing.mix_folders(
+            speech, noise, out, snrs, magnification, seed, split, bar.update, speeds
+        )
     click.echo(out / "manifest.csv")
     click.echo(f"{len(manifest)} mixtures.", err=True)
 

@@ -6,6 +6,7 @@ speech, with plain RMS values, and normalises the mixture to a peak of 1.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import lfilter
 
-from keras_segan.audio import SAMPLE_RATE, read_mono
+from keras_segan.audio import SAMPLE_RATE, change_speed, read_mono
 from keras_segan.data.folders import (
     MANIFEST_NAME,
     audio_files,
@@ -143,6 +144,7 @@ class Mixture:
         snr: In dB.
         id: Unique name.
         noise_name: Name of the noise for the manifest.
+        speed: Factor by which the speech is played faster.
     """
 
     speech: Path
@@ -151,6 +153,7 @@ class Mixture:
     snr: float
     id: str
     noise_name: str
+    speed: float = 1.0
 
 
 class Mixer:
@@ -186,12 +189,18 @@ class Mixer:
                 raise DataError(f"{folder}: holds no audio files; check the path.")
         return cls(speech, noises)
 
-    def count(self, snrs: Sequence[float], magnification: int | None) -> int:
+    def count(
+        self, snrs: Sequence[float], magnification: int | None, speeds: Sequence[float] = (1.0,)
+    ) -> int:
         """Returns how many mixtures `plan` yields."""
-        return len(snrs) * len(self.speech) * (magnification or len(self.noises))
+        return len(snrs) * len(self.speech) * len(speeds) * (magnification or len(self.noises))
 
     def plan(
-        self, snrs: Sequence[float] = (0.0,), magnification: int | None = 2, seed: int = 0
+        self,
+        snrs: Sequence[float] = (0.0,),
+        magnification: int | None = 2,
+        seed: int = 0,
+        speeds: Sequence[float] = (1.0,),
     ) -> Iterator[Mixture]:
         """Draws the mixtures, one after the other.
 
@@ -199,27 +208,31 @@ class Mixer:
             snrs: In dB.
             magnification: Noises per utterance; all of them if `None`, as in the original's test set.
             seed: Of the draws.
+            speeds: Factors by which the speech is played faster; every utterance is mixed at each of them,
+                with noises of its own.
 
         Yields:
-            The mixtures, in the order of SNR, utterance, noise.
+            The mixtures, in the order of SNR, utterance, speed, noise.
 
         Raises:
-            DataError: If there are fewer noises than wanted.
+            DataError: If there are fewer noises than wanted, or a speed is not above 0.
         """
+        if min(speeds) <= 0:
+            raise DataError(f"A speed of {min(speeds):g} is wanted; speeds are above 0.", exit_code=2)
         names = list(self.noises)
         if magnification is not None and not 1 <= magnification <= len(names):
             message = f"{magnification} noises per utterance wanted, but there are {len(names)} noises."
             raise DataError(message, exit_code=2)
         rs = np.random.RandomState(seed)
-        for snr in snrs:
-            for stem, speech in self.speech.items():
-                length = len(read_mono(speech))
-                chosen = names if magnification is None else rs.choice(names, magnification, replace=False)
-                for noise in chosen:
-                    spare = len(self._read_noise(self.noises[noise])) - length
-                    onset = int(rs.randint(0, spare, size=1)[0]) if spare > 0 else 0
-                    identifier = f"{flat_id(stem)}.{flat_id(noise)}.{snr:g}dB"
-                    yield Mixture(speech, self.noises[noise], onset, float(snr), identifier, str(noise))
+        for snr, (stem, speech), speed in itertools.product(snrs, self.speech.items(), speeds):
+            length = len(change_speed(read_mono(speech), speed))
+            voice = flat_id(stem) if speed == 1 else f"{flat_id(stem)}-x{speed:g}"
+            chosen = names if magnification is None else rs.choice(names, magnification, replace=False)
+            for noise in chosen:
+                spare = len(self._read_noise(self.noises[noise])) - length
+                onset = int(rs.randint(0, spare, size=1)[0]) if spare > 0 else 0
+                identifier = f"{voice}.{flat_id(noise)}.{snr:g}dB"
+                yield Mixture(speech, self.noises[noise], onset, float(snr), identifier, str(noise), speed)
 
     def mix(self, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
         """Makes the audio of one mixture.
@@ -232,7 +245,7 @@ class Mixer:
             AudioError: If a file cannot be read.
             DataError: If the noise is silent where it was cut.
         """
-        speech = read_mono(mixture.speech)
+        speech = change_speed(read_mono(mixture.speech), mixture.speed)
         noise = tile(self._read_noise(mixture.noise), len(speech), mixture.onset)
         try:
             mixed, clean, _ = mix_sednn(speech, noise, mixture.snr)
@@ -252,6 +265,7 @@ def mix_folders(
     seed: int = 0,
     split: str = "train",
     progress: Callable[[], object] = lambda: None,
+    speeds: Sequence[float] = (1.0,),
 ) -> Manifest:
     """Mixes two folders into a corpus; the same call gives the same files.
 
@@ -265,6 +279,7 @@ def mix_folders(
         seed: Of the random draws.
         split: Where the pairs belong.
         progress: Called after each mixture.
+        speeds: Factors by which the speech is played faster; see `Mixer.plan`.
 
     Returns:
         The manifest, which is also `out`/manifest.csv.
@@ -274,7 +289,7 @@ def mix_folders(
         DataError: If a folder is missing, empty or cannot be written, or there are too few noises.
     """
     mixer = Mixer.of_folders(speech_dir, noise_dir)
-    plan = mixer.plan(snrs, magnification, seed)
+    plan = mixer.plan(snrs, magnification, seed, speeds)
     return write_mixtures({split: (mixer, plan)}, out, progress=progress)
 
 
@@ -320,9 +335,16 @@ def write_mixtures(
             Utterance(mixture.id, clean, noisy, split, noise=mixture.noise_name, snr=mixture.snr)
         )
         places.append(
-            (mixture.id, mixture.speech.name, mixture.noise.name, mixture.onset, f"{mixture.snr:g}")
+            (
+                mixture.id,
+                mixture.speech.name,
+                mixture.noise.name,
+                mixture.onset,
+                f"{mixture.snr:g}",
+                f"{mixture.speed:g}",
+            )
         )
     manifest = Manifest(unique_ids(utterances), corpus)
     write_manifest(manifest, out / MANIFEST_NAME)
-    write_rows(out / "mixtures.csv", ("id", "speech", "noise", "onset", "snr"), places)
+    write_rows(out / "mixtures.csv", ("id", "speech", "noise", "onset", "snr", "speed"), places)
     return manifest

@@ -1,7 +1,7 @@
 """Corpora that come as speech and noise and are mixed for a run: how their folders are recognised."""
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,16 @@ class Sources:
     speech: Mapping[str, Mapping[str, Path]]
     noise: Mapping[str, Mapping[str, Path]]
 
-    def counts(self, snrs: int, magnification: int) -> dict[str, int]:
-        """Returns the number of mixtures by split."""
-        noises = {"train": magnification, "test": len(self.noise["test"])}
-        return {split: snrs * len(self.speech[split]) * noises[split] for split in SPLITS}
+    def counts(
+        self,
+        snrs: Sequence[float] = (0.0,),
+        magnification: int = 2,
+        seed: int = 0,
+        speeds: Sequence[float] = (1.0,),
+    ) -> dict[str, int]:
+        """Returns the number of mixtures by split; takes the arguments of `mix`."""
+        copies = {"train": magnification * len(speeds), "test": len(self.noise["test"])}
+        return {split: len(snrs) * len(self.speech[split]) * copies[split] for split in SPLITS}
 
 
 def recognise(path: Path | str) -> Sources | None:
@@ -108,9 +114,9 @@ def _name(path: Path, speech: Mapping, noise: Mapping) -> str:
     return "folder"
 
 
-def preview(sources: Sources, snrs: int, magnification: int) -> Manifest:
+def preview(sources: Sources, **mixing) -> Manifest:
     """Returns as many pairs as `mix` would make, with speech in the place of both files, to plan with."""
-    counts = sources.counts(snrs, magnification)
+    counts = sources.counts(**mixing)
     utterances = []
     for split in SPLITS:
         files = list(sources.speech[split].values())
@@ -123,9 +129,10 @@ def preview(sources: Sources, snrs: int, magnification: int) -> Manifest:
 def mix(
     sources: Sources,
     out: Path | str,
-    snrs: tuple[float, ...] = (0.0,),
+    snrs: Sequence[float] = (0.0,),
     magnification: int = 2,
     seed: int = 0,
+    speeds: Sequence[float] = (1.0,),
     progress: Callable[[], object] = lambda: None,
     problem: Callable[[str], object] | None = None,
 ) -> Manifest:
@@ -138,6 +145,8 @@ def mix(
         snrs: In dB; every utterance is mixed at each of them.
         magnification: Noises per training utterance.
         seed: Of the draws of each split.
+        speeds: Factors by which the training speech is played faster; every utterance is mixed at each of
+            them. The test speech is left as it is.
         progress: Called after each mixture.
         problem: Told of files and mixtures that are left out; if `None`, errors are raised instead.
 
@@ -145,9 +154,9 @@ def mix(
         The manifest, which is also `out`/manifest.csv.
     """
     plans = {}
-    for split, noises in (("train", magnification), ("test", None)):
+    for split, noises, factors in (("train", magnification, speeds), ("test", None, (1.0,))):
         mixer = Mixer(_usable(sources.speech[split], problem), _usable(sources.noise[split], problem))
-        plans[split] = (mixer, mixer.plan(snrs, noises, seed))
+        plans[split] = (mixer, mixer.plan(snrs, noises, seed, factors))
     return write_mixtures(plans, out, sources.corpus, "FLOAT", progress, problem)
 
 

@@ -58,6 +58,7 @@ class Players:
         target_score: float = 1.0,
         clip_norm: float | None = None,
     ):
+        tensorflow_backend.warn_of_onednn()
         self.generators = tuple(generators)
         self.discriminator = discriminator
         self.generator_optimizers = tuple(generator_optimizers)

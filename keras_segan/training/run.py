@@ -1,7 +1,7 @@
 """The run folder: settings, log, checkpoints and progress of one training run.
 
 Every file is written atomically, nothing of the user's is deleted, and a run goes on after
-`kill -9` from its last whole epoch.
+`kill -9` from its last whole epoch. One process at a time works in a folder.
 """
 
 import csv
@@ -14,6 +14,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import filelock
 import numpy as np
 from tqdm import tqdm
 
@@ -41,6 +42,17 @@ class Run:
         self.log: list[dict] = []
         self.notes: list[str] = []
         self._bar = None
+        # The operating system frees it when the process ends, however that happens.
+        self._lock = filelock.FileLock(self.folder / "run.lock", is_singleton=True, thread_local=False)
+
+    def _claim(self):
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise RecipeError(
+                f"{self.folder}: another process is at work in this run; wait until it has ended, or choose "
+                "another --out."
+            ) from error
 
     @classmethod
     def create(cls, folder: Path | str, settings: dict, **kwargs) -> "Run":
@@ -68,6 +80,7 @@ class Run:
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
             (run.folder / "checkpoints").mkdir()
+            run._claim()
         except OSError as error:
             raise RecipeError(
                 f"{folder}: cannot write a run there ({error.strerror}); choose another --out."
@@ -89,11 +102,12 @@ class Run:
             The run.
 
         Raises:
-            RecipeError: If there is no run, or one with other settings.
+            RecipeError: If there is no run, one with other settings, or one that goes on in another process.
         """
         if not is_run(folder):
             raise RecipeError(f"{folder}: holds no run to resume; start one without --resume.", exit_code=2)
         run = cls(folder, **kwargs)
+        run._claim()
         before = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
         changed = sorted(
             key

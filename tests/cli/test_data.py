@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 
@@ -222,6 +223,18 @@ def test_mix_writes_mixtures_at_every_snr(pairs, capsys):
         capsys, "mix", *folders, "--all-noises", "--split", "test", "--out", pairs / "c", "-q"
     )
     assert (code, err) == (0, "16 mixtures.\n")
+
+
+def test_mix_writes_mixtures_at_every_speed(pairs, capsys):
+    folders = ["--speech", pairs / "train" / "clean", "--noise", pairs / "train" / "noisy"]
+    words = ["mix", *folders, "--speed", 0.9, "--speed", 1, "--magnification", 1, "-q"]
+    code, _, err = kseg(capsys, *words, "--out", pairs / "a")
+    assert (code, err) == (0, "8 mixtures.\n")
+    with open(pairs / "a" / "mixtures.csv", newline="") as rows:
+        assert [row["speed"] for row in csv.DictReader(rows)] == ["0.9", "1"] * 4
+    code, _, err = kseg(capsys, *words[:5], "--speed", 0, "--out", pairs / "b", "-q")
+    assert code == 2
+    assert "x>0" in err
 
 
 def test_mix_with_too_few_noises_is_wrong_use(pairs, capsys):

@@ -150,6 +150,33 @@ def test_the_draws_and_the_audio_are_those_of_the_original_program(shared):
         assert np.abs(ours[:4096] - theirs).max() < 5e-6 * np.abs(theirs).max()
 
 
+def test_every_speed_makes_a_voice_with_noises_of_its_own(folders):
+    mixer = mixing.Mixer.of_folders(folders / "speech", folders / "noise")
+    plan = list(mixer.plan([0.0], 2, 3, speeds=(0.8, 1.0, 1.25)))
+    assert len(plan) == mixer.count([0.0], 2, (0.8, 1.0, 1.25)) == 2 * 3 * 2
+    assert [m.speed for m in plan[:6]] == [0.8, 0.8, 1.0, 1.0, 1.25, 1.25]
+    assert [m.id.partition(f".{m.noise_name}")[0] for m in plan[:6:2]] == ["s0-x0.8", "s0", "s0-x1.25"]
+    assert len({m.id for m in plan}) == len(plan)
+    for mixture in plan:
+        clean, noisy = mixer.mix(mixture)
+        assert len(clean) == len(noisy)
+        whole = len(audio.read_mono(mixture.speech))
+        assert len(clean) == pytest.approx(whole / mixture.speed, abs=1)
+        assert power_ratio(clean, noisy - clean) == pytest.approx(0, abs=1e-6)
+
+
+def test_one_speed_leaves_the_draws_alone(folders):
+    mixer = mixing.Mixer.of_folders(folders / "speech", folders / "noise")
+    assert list(mixer.plan([0.0, 5.0], 2, 3, speeds=(1.0,))) == list(mixer.plan([0.0, 5.0], 2, 3))
+
+
+@pytest.mark.parametrize("speed", [0, -1])
+def test_a_speed_is_above_zero(folders, speed):
+    with pytest.raises(DataError, match="speeds are above 0") as error:
+        mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", speeds=(1, speed))
+    assert error.value.exit_code == 2
+
+
 def test_too_few_noises_is_wrong_use(folders):
     with pytest.raises(DataError, match="9 noises per utterance wanted, but there are 3") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", magnification=9)

@@ -34,9 +34,9 @@ def folder(tmp_path):
 def test_four_folders_are_recognised_and_mixed(folder, tmp_path):
     found = sources.recognise(folder)
     assert found.corpus == "folder"
-    assert found.counts(2, 2) == {"train": 8, "test": 2}
+    assert found.counts((0.0, 5.0), 2) == {"train": 8, "test": 2}
     manifest = sources.mix(found, tmp_path / "out", (0.0, 5.0))
-    assert {s: len(manifest.split(s)) for s in ("train", "test")} == found.counts(2, 2)
+    assert {s: len(manifest.split(s)) for s in ("train", "test")} == found.counts((0.0, 5.0))
     assert manifest.corpus == "folder"
     assert {u.noise for u in manifest.split("test")} == {"pink"}
     for u in manifest.utterances:
@@ -47,10 +47,20 @@ def test_four_folders_are_recognised_and_mixed(folder, tmp_path):
     assert Manifest.read(tmp_path / "out" / "manifest.csv").utterances == manifest.utterances
 
 
+def test_speeds_are_for_training_speech(folder, tmp_path):
+    found = sources.recognise(folder)
+    manifest = sources.mix(found, tmp_path / "out", speeds=(0.8, 1.0))
+    assert {s: len(manifest.split(s)) for s in ("train", "test")} == found.counts(speeds=(0.8, 1.0))
+    lengths = [audio.seconds(u.clean) for u in manifest.split("train")]
+    assert lengths[0] == pytest.approx(lengths[2] / 0.8, rel=1e-3)
+    (test,) = manifest.split("test")
+    assert audio.seconds(test.clean) == audio.seconds(found.speech["test"]["c"])
+
+
 def test_a_preview_counts_and_reads_nothing(folder):
     found = sources.recognise(folder)
-    preview = sources.preview(found, 1, 2)
-    assert {s: len(preview.split(s)) for s in ("train", "test")} == found.counts(1, 2)
+    preview = sources.preview(found, magnification=2, speeds=(0.9, 1.0))
+    assert {s: len(preview.split(s)) for s in ("train", "test")} == {"train": 8, "test": 1}
     assert preview.mean_seconds() == pytest.approx(8400 / 16000, abs=0.02)
 
 
@@ -96,9 +106,9 @@ def test_one_recording_of_each_listed_type_of_test_noise(tmp_path):
 
 def test_corpora_beside_the_repository_are_known(shared):
     found = sources.recognise(shared("data/sednn_mini"))
-    assert (found.corpus, found.counts(1, 2)) == ("sednn-mini", {"train": 8, "test": 4})
+    assert (found.corpus, found.counts()) == ("sednn-mini", {"train": 8, "test": 4})
     found = sources.recognise(shared("data"))
-    assert (found.corpus, found.counts(1, 2)) == ("read-speech-noise115", {"train": 2032, "test": 1328})
+    assert (found.corpus, found.counts()) == ("read-speech-noise115", {"train": 2032, "test": 1328})
     others = {"babble_crowd", "demand", "kitchen", "vacuum_cleaner", "washer_dryer"}
     assert set(found.noise["test"]) == {"leopard", "m109", "machinegun"} | others
     speakers = {split: {name.split("-")[0] for name in found.speech[split]} for split in ("train", "test")}

@@ -90,6 +90,8 @@ def test_variants_are_those_of_the_facts():
         {"equalisation": "x"},
         {"iterations": 0},
         {"snrs": " "},
+        {"speeds": ""},
+        {"speeds": "1,0"},
         {"pretraining_epochs": 1},
         {"initialisation": "x"},
         {"initialisation": "identity"},  # snn1 has 512 units, 514 are needed
@@ -103,9 +105,13 @@ def test_wrong_settings_are_refused(wrong):
 
 
 def test_what_our_variants_depart_in_stands_above_their_tables():
-    more = ["magnification = 9 instead of 2"]
+    speeds, more, longer = (
+        "speeds = 0.8,0.87,0.93,1,1.07,1.15,1.25 instead of 1",
+        "magnification = 9 instead of 2",
+        "iterations = 50000 instead of 10000",
+    )
     ours = ["dropout = 0.0 instead of 0.2", "initialisation = identity instead of glorot"]
-    for variant, expected in (("code-read", more), ("read", more + ours)):
+    for variant, expected in (("code-read", [speeds, longer]), ("read", [more, *ours])):
         reference = recipe.reference_variant(xu, variant)
         assert reference == "code-full"
         assert recipe.differences(xu, xu.VARIANTS[variant], reference) == expected
@@ -196,6 +202,8 @@ def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
     plan = CliRunner().invoke(reproduce.command, ["xu", "--data", str(folder), "--dry-run"])
     assert "8 train, 0 validation, 4 test" in plan.stdout
     assert "adaptation" not in plan.stdout
+    faster = ["xu", "--data", str(folder), "--dry-run", "--set", "speeds=0.9,1,1.1"]
+    assert "24 train, 0 validation, 4 test" in CliRunner().invoke(reproduce.command, faster).stdout
     arguments = [
         "xu",
         "--data",

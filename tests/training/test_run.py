@@ -1,5 +1,6 @@
 import io
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -44,6 +45,25 @@ def test_resuming_needs_a_run_with_the_same_settings(tmp_path):
     Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9})
     with pytest.raises(RecipeError, match="layout"):
         Run.resume(tmp_path / "run", {**SETTINGS, "layout": "transpose"})
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path):
+    Run.create(tmp_path / "run", SETTINGS)
+    script = (
+        "import json, sys\n"
+        "from keras_segan.training.run import Run\n"
+        "run = Run.resume(sys.argv[1], json.loads(sys.argv[2]), quiet=True)\n"
+        "print('claimed', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "run"), json.dumps(SETTINGS)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"claimed\n"
+        with pytest.raises(RecipeError, match="another process"):
+            Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9})
+        assert json.loads((tmp_path / "run" / "config.json").read_text()) == SETTINGS
+        other.kill()
+    Run.resume(tmp_path / "run", SETTINGS)
 
 
 def test_checkpoints_come_back_with_state_and_log(tmp_path):
