@@ -8,7 +8,6 @@ to the power that the speech had.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
 
 from keras_segan import dsp
 from keras_segan.audio import SAMPLE_RATE
@@ -117,9 +116,11 @@ class BandGainFrontEnd:
 
     def noise_power(self, noise: np.ndarray) -> np.ndarray:
         """Returns the smoothed power of the noise's bands, `(frames, bands)`; no frame looks ahead."""
+        from scipy.signal import lfilter  # takes longer to import than a file to enhance
+
         power = self.band_power(self._spectrum(noise))
         past = self.noise_smoothing
-        return scipy.signal.lfilter([1 - past], [1, -past], power, axis=0, zi=past * power[:1])[0]
+        return lfilter([1 - past], [1, -past], power, axis=0, zi=past * power[:1])[0]
 
     @staticmethod
     def _spectrum(waveform: np.ndarray) -> np.ndarray:

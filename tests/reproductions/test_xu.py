@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_segan import audio, recipe, tensorflow_backend
+from keras_segan import audio, recipe, reproduction, tensorflow_backend
 from keras_segan.cli import reproduce
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.errors import DataError, RecipeError
@@ -199,6 +199,9 @@ def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
         assert f"| {row} " in result.stdout
     assert "2.01 ± 0.23" in result.stdout
     assert len(list((out / "report").glob("spectrogram-*.png"))) == 2
+    mixed = Manifest.read(out / "data" / "manifest.csv")
+    size = sum(file.stat().st_size for file in (out / "data").rglob("*.wav"))
+    assert reproduction._mixed_bytes(mixed) == pytest.approx(size, rel=0.01)
     plan = CliRunner().invoke(reproduce.command, ["xu", "--data", str(folder), "--dry-run"])
     assert "8 train, 0 validation, 4 test" in plan.stdout
     assert "adaptation" not in plan.stdout
