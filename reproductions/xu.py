@@ -20,6 +20,7 @@ import numpy as np
 
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest, Utterance
+from keras_segan.data.mixing import FASTEST, SLOWEST
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.data.segments import SegmentStore
 from keras_segan.errors import DataError
@@ -110,8 +111,8 @@ class Config:
             raise ValueError(f"initialisation=identity needs a model of {self.window + 2} units or more.")
         if not self.levels:
             raise ValueError("snrs must name at least one level in dB.")
-        if not self.speed_factors or min(self.speed_factors) <= 0:
-            raise ValueError("speeds must name at least one factor, all above 0.")
+        if not self.speed_factors or not all(SLOWEST <= factor <= FASTEST for factor in self.speed_factors):
+            raise ValueError(f"speeds must name at least one factor, all from {SLOWEST:g} to {FASTEST:g}.")
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -199,16 +199,20 @@ def prepare(directory, out, scale, jobs, quiet):
     "--snr", "snrs", type=float, multiple=True, default=(0.0,), show_default=True, help="In dB; repeatable."
 )
 @click.option(
-    "--magnification", type=click.IntRange(min=1), default=2, show_default=True, help="Noises per utterance."
+    "--magnification",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Noises per utterance, at each SNR and speed.",
 )
 @click.option(
     "--speed",
     "speeds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     multiple=True,
     default=(1.0,),
     show_default=True,
-    help="Play the speech faster by this factor; repeatable.",
+    help="Play the speech faster by this factor (0.1 to 10); repeatable.",
 )
 @click.option("--all-noises", is_flag=True, help="Mix every utterance with every noise instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

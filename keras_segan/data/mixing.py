@@ -31,6 +31,7 @@ P56_TIME_CONSTANT = 0.03  # s, of each of the two smoothing stages (P.56, 4.4)
 P56_HANGOVER = 0.2  # s
 P56_MARGIN = 15.9  # dB between the active level and its threshold
 NOISES_IN_MEMORY = 128
+SLOWEST, FASTEST = 0.1, 10.0  # speeds of speech
 PEAK_LIMIT = 0.99  # of full scale; louder pairs are scaled down, clean and noisy by the same factor
 
 
@@ -215,10 +216,12 @@ class Mixer:
             The mixtures, in the order of SNR, utterance, speed, noise.
 
         Raises:
-            DataError: If there are fewer noises than wanted, or a speed is not above 0.
+            DataError: If there are fewer noises than wanted, or a speed is out of range.
         """
-        if min(speeds) <= 0:
-            raise DataError(f"A speed of {min(speeds):g} is wanted; speeds are above 0.", exit_code=2)
+        wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
+        if wrong:
+            message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
+            raise DataError(message, exit_code=2)
         names = list(self.noises)
         if magnification is not None and not 1 <= magnification <= len(names):
             message = f"{magnification} noises per utterance wanted, but there are {len(names)} noises."

@@ -170,9 +170,9 @@ def test_one_speed_leaves_the_draws_alone(folders):
     assert list(mixer.plan([0.0, 5.0], 2, 3, speeds=(1.0,))) == list(mixer.plan([0.0, 5.0], 2, 3))
 
 
-@pytest.mark.parametrize("speed", [0, -1])
-def test_a_speed_is_above_zero(folders, speed):
-    with pytest.raises(DataError, match="speeds are above 0") as error:
+@pytest.mark.parametrize("speed", [0, -1, float("nan"), float("inf")])
+def test_a_speed_out_of_range_is_wrong_use(folders, speed):
+    with pytest.raises(DataError, match="speeds go from 0.1 to 10") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", speeds=(1, speed))
     assert error.value.exit_code == 2
 

@@ -92,6 +92,7 @@ def test_variants_are_those_of_the_facts():
         {"snrs": " "},
         {"speeds": ""},
         {"speeds": "1,0"},
+        {"speeds": "nan"},
         {"pretraining_epochs": 1},
         {"initialisation": "x"},
         {"initialisation": "identity"},  # snn1 has 512 units, 514 are needed
