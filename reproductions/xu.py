@@ -2,8 +2,8 @@
 
 Data: speech and noise in four folders (train_speech, train_noise, test_speech, test_noise), mixed by the
 run; or any corpus of pairs. Expected score of the port: PESQ 2.08 (raw, narrow-band) at 0 dB over 15 unseen
-noises after 10,000 iterations, 1.35 on the port's own mini data. Expected time on two CPU cores: one hour.
-The mini corpus takes two minutes.
+noises after 10,000 iterations, 1.35 on the port's own mini data. Expected time on two CPU cores: one hour
+(two to five for `code` on read speech). The mini corpus takes two minutes.
 
     kseg reproduce xu                                     # bundled mini corpus
     kseg reproduce xu --data SEDNN_MINI                   # the port on its own mini data
