@@ -43,7 +43,9 @@ class Run:
         self.notes: list[str] = []
         self._bar = None
         # The operating system frees it when the process ends, however that happens.
-        self._lock = filelock.FileLock(self.folder / "run.lock", is_singleton=True, thread_local=False)
+        self._lock = filelock.FileLock(
+            self.folder.resolve() / "run.lock", is_singleton=True, thread_local=False
+        )
 
     def _claim(self):
         try:
