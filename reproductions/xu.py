@@ -179,7 +179,7 @@ VARIANTS = {
     "code-read": Config(
         corpus="read-speech-noise115", speeds="0.8,0.87,0.93,1,1.07,1.15,1.25", iterations=50_000
     ),
-    # Ours: what it takes to beat the noisy input with so few sentences (ledger 30).
+    # Ours: what it takes to beat the noisy input in every noise with so few sentences (ledger 30).
     "read": Config(corpus="read-speech-noise115", magnification=9, dropout=0.0, initialisation="identity"),
     "paper": IMPROVED,
     "paper-base": Config(**{**vars(IMPROVED), **BASE}),

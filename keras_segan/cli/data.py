@@ -222,8 +222,8 @@ def prepare(directory, out, scale, jobs, quiet):
 def mix(speech, noise, snrs, magnification, speeds, all_noises, seed, split, out, quiet):
     """Mix speech with noise by the rules of sednn; the same call gives the same files.
 
-    Every utterance is mixed with randomly drawn noises at every SNR (ratio of RMS values) and, if there are
-    several, at every speed, which makes other voices of the same speech. Speech, noise and
+    Every utterance is mixed with randomly drawn noises at every SNR (ratio of RMS values) and,
+    if there are several, at every speed, which makes other voices of the same speech. Speech, noise and
     mixture are scaled together to a peak of 1. A noise shorter than the utterance is repeated.
     """
     from keras_segan.data import mixing

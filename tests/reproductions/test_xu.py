@@ -119,7 +119,7 @@ def test_what_our_variants_depart_in_stands_above_their_tables():
 
 
 @pytest.mark.parametrize("variant", [None, "code"])
-def test_no_corpus_gets_settings_other_than_the_port_s_unasked(variant):
+def test_no_corpus_gets_another_network_than_the_port_s_unasked(variant):
     for corpus in ("read-speech-noise115", "timit-noise115", "sednn-mini", "folder"):
         config = xu.VARIANTS[recipe.choose_variant(xu, variant, corpus)]
         assert (config.dropout, config.initialisation) == (0.2, "glorot")
