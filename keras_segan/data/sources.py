@@ -35,10 +35,15 @@ class Sources:
         magnification: int = 2,
         seed: int = 0,
         speeds: Sequence[float] = (1.0,),
+        train_snrs: Sequence[float] | None = None,
     ) -> dict[str, int]:
         """Returns the number of mixtures by split; takes the arguments of `mix`."""
-        copies = {"train": magnification * len(speeds), "test": len(self.noise["test"])}
-        return {split: len(snrs) * len(self.speech[split]) * copies[split] for split in SPLITS}
+        levels = len(snrs if train_snrs is None else train_snrs)
+        copies = {
+            "train": levels * magnification * len(speeds),
+            "test": len(snrs) * len(self.noise["test"]),
+        }
+        return {split: len(self.speech[split]) * copies[split] for split in SPLITS}
 
 
 def recognise(path: Path | str) -> Sources | None:
@@ -133,6 +138,7 @@ def mix(
     magnification: int = 2,
     seed: int = 0,
     speeds: Sequence[float] = (1.0,),
+    train_snrs: Sequence[float] | None = None,
     progress: Callable[[], object] = lambda: None,
     problem: Callable[[str], object] | None = None,
 ) -> Manifest:
@@ -147,16 +153,21 @@ def mix(
         seed: Of the draws of each split.
         speeds: Factors by which the training speech is played faster; every utterance is mixed at each of
             them. The test speech is left as it is.
+        train_snrs: In dB, instead of `snrs` for the training utterances.
         progress: Called after each mixture.
         problem: Told of files and mixtures that are left out; if `None`, errors are raised instead.
 
     Returns:
         The manifest, which is also `out`/manifest.csv.
     """
+    draws = {
+        "train": (snrs if train_snrs is None else train_snrs, magnification, seed, speeds),
+        "test": (snrs, None, seed),
+    }
     plans = {}
-    for split, noises, factors in (("train", magnification, speeds), ("test", None, (1.0,))):
+    for split, drawn in draws.items():
         mixer = Mixer(_usable(sources.speech[split], problem), _usable(sources.noise[split], problem))
-        plans[split] = (mixer, mixer.plan(snrs, noises, seed, factors))
+        plans[split] = (mixer, mixer.plan(*drawn))
     return write_mixtures(plans, out, sources.corpus, "FLOAT", progress, problem)
 
 

@@ -57,6 +57,18 @@ def test_speeds_are_for_training_speech(folder, tmp_path):
     assert audio.seconds(test.clean) == audio.seconds(found.speech["test"]["c"])
 
 
+def test_training_speech_has_levels_of_its_own(folder, tmp_path):
+    found = sources.recognise(folder)
+    same = sources.mix(found, tmp_path / "same")
+    manifest = sources.mix(found, tmp_path / "out", train_snrs=(5, 15, 25), magnification=1)
+    levels = {split: [u.snr for u in manifest.split(split)] for split in ("train", "test")}
+    assert levels == {"train": [5, 5, 15, 15, 25, 25], "test": [0]}
+    counts = found.counts(train_snrs=(5, 15, 25), magnification=1)
+    assert counts == {split: len(of_split) for split, of_split in levels.items()}
+    (test,), (unchanged,) = manifest.split("test"), same.split("test")
+    np.testing.assert_array_equal(audio.read_mono(test.noisy), audio.read_mono(unchanged.noisy))
+
+
 def test_a_preview_counts_and_reads_nothing(folder):
     found = sources.recognise(folder)
     preview = sources.preview(found, magnification=2, speeds=(0.9, 1.0))

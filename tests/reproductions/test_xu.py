@@ -90,6 +90,9 @@ def test_variants_are_those_of_the_facts():
         {"equalisation": "x"},
         {"iterations": 0},
         {"snrs": " "},
+        {"snrs": "0,inf"},
+        {"train_snrs": ""},
+        {"train_snrs": "0,nan"},
         {"speeds": ""},
         {"speeds": "1,0"},
         {"speeds": "nan"},
@@ -106,13 +109,18 @@ def test_wrong_settings_are_refused(wrong):
 
 
 def test_what_our_variants_depart_in_stands_above_their_tables():
-    speeds, more, longer = (
+    data = [
+        "train_snrs = 0,5,10,15,20 instead of snrs",
+        "magnification = 1 instead of 2",
         "speeds = 0.8,0.87,0.93,1,1.07,1.15,1.25 instead of 1",
+        "iterations = 60000 instead of 10000",
+    ]
+    ours = [
         "magnification = 9 instead of 2",
-        "iterations = 50000 instead of 10000",
-    )
-    ours = ["dropout = 0.0 instead of 0.2", "initialisation = identity instead of glorot"]
-    for variant, expected in (("code-read", [speeds, longer]), ("read", [more, *ours])):
+        "dropout = 0.0 instead of 0.2",
+        "initialisation = identity instead of glorot",
+    ]
+    for variant, expected in (("code-read", data), ("read", ours)):
         reference = recipe.reference_variant(xu, variant)
         assert reference == "code-full"
         assert recipe.differences(xu, xu.VARIANTS[variant], reference) == expected
@@ -218,6 +226,8 @@ def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
         "magnification=2",
         "--dry-run",
     ]
+    louder = ["xu", "--data", str(folder), "--dry-run", "--set", "train_snrs=0,10,20"]
+    assert "24 train, 0 validation, 4 test" in CliRunner().invoke(reproduce.command, louder).stdout
     adapted = CliRunner().invoke(reproduce.command, arguments)
     assert "read is an adaptation of code-full: " in adapted.stdout
     assert "dropout = 0.0 instead of 0.2, initialisation = identity instead of glorot" in adapted.stdout
