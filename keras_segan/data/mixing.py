@@ -216,12 +216,16 @@ class Mixer:
             The mixtures, in the order of SNR, utterance, speed, noise.
 
         Raises:
-            DataError: If there are fewer noises than wanted, or a speed is out of range.
+            DataError: If there are fewer noises than wanted, a speed is out of range, or a speed or SNR is
+                named twice: files are named after them.
         """
         wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
         if wrong:
             message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
             raise DataError(message, exit_code=2)
+        for kind, values in (("An SNR", snrs), ("A speed", speeds)):
+            if len({f"{value:g}" for value in values}) < len(values):
+                raise DataError(f"{kind} is named twice; name each one once.", exit_code=2)
         names = list(self.noises)
         if magnification is not None and not 1 <= magnification <= len(names):
             message = f"{magnification} noises per utterance wanted, but there are {len(names)} noises."

@@ -177,6 +177,13 @@ def test_a_speed_out_of_range_is_wrong_use(folders, speed):
     assert error.value.exit_code == 2
 
 
+@pytest.mark.parametrize("twice", [{"snrs": (0, 5, 0.0)}, {"speeds": (1, 1.0)}])
+def test_a_level_or_speed_named_twice_is_wrong_use(folders, twice):
+    with pytest.raises(DataError, match="is named twice") as error:
+        mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", **twice)
+    assert error.value.exit_code == 2
+
+
 def test_too_few_noises_is_wrong_use(folders):
     with pytest.raises(DataError, match="9 noises per utterance wanted, but there are 3") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", magnification=9)
