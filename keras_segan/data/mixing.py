@@ -203,7 +203,7 @@ class Mixer:
         seed: int = 0,
         speeds: Sequence[float] = (1.0,),
     ) -> Iterator[Mixture]:
-        """Draws the mixtures, one after the other.
+        """Draws the mixtures, one after the other; what is wrong is said at once, not when they are used.
 
         Args:
             snrs: In dB.
@@ -212,24 +212,31 @@ class Mixer:
             speeds: Factors by which the speech is played faster; every utterance is mixed at each of them,
                 with noises of its own.
 
-        Yields:
+        Returns:
             The mixtures, in the order of SNR, utterance, speed, noise.
 
         Raises:
-            DataError: If there are fewer noises than wanted, a speed is out of range, or a speed or SNR is
-                named twice: files are named after them.
+            DataError: If there are fewer noises than wanted, a speed is out of range, an SNR is not finite,
+                or a speed or SNR is named twice: files are named after them.
         """
         wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
         if wrong:
             message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
             raise DataError(message, exit_code=2)
+        if not np.isfinite(snrs).all():
+            raise DataError("An SNR is infinite or not a number; name levels in dB.", exit_code=2)
         for kind, values in (("An SNR", snrs), ("A speed", speeds)):
             if len({f"{value:g}" for value in values}) < len(values):
                 raise DataError(f"{kind} is named twice; name each one once.", exit_code=2)
-        names = list(self.noises)
-        if magnification is not None and not 1 <= magnification <= len(names):
-            message = f"{magnification} noises per utterance wanted, but there are {len(names)} noises."
+        if magnification is not None and not 1 <= magnification <= len(self.noises):
+            message = f"{magnification} noises per utterance wanted, but there are {len(self.noises)} noises."
             raise DataError(message, exit_code=2)
+        return self._draw(snrs, magnification, seed, speeds)
+
+    def _draw(
+        self, snrs: Sequence[float], magnification: int | None, seed: int, speeds: Sequence[float]
+    ) -> Iterator[Mixture]:
+        names = list(self.noises)
         rs = np.random.RandomState(seed)
         for snr, (stem, speech), speed in itertools.product(snrs, self.speech.items(), speeds):
             length = len(change_speed(read_mono(speech), speed))

@@ -182,6 +182,14 @@ def test_a_level_or_speed_named_twice_is_wrong_use(folders, twice):
     with pytest.raises(DataError, match="is named twice") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", **twice)
     assert error.value.exit_code == 2
+    assert not (folders / "out").exists()
+
+
+@pytest.mark.parametrize("snr", [float("nan"), float("-inf")])
+def test_a_level_that_is_no_number_is_wrong_use(folders, snr):
+    with pytest.raises(DataError, match="An SNR is infinite or not a number") as error:
+        mixing.Mixer.of_folders(folders / "speech", folders / "noise").plan([0, snr])
+    assert error.value.exit_code == 2
 
 
 def test_too_few_noises_is_wrong_use(folders):
