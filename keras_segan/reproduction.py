@@ -124,7 +124,7 @@ class Job:
 
 
 def look_up(request: Request) -> Job:
-    """Finds recipe, corpus, variant and settings of a request, and checks them."""
+    """Finds recipe, corpus, variant and settings of a request, and checks them: nothing is written yet."""
     module = recipe.load(request.paper)
     name = module.__name__.rpartition(".")[2]
     found = sources.recognise(request.data) if request.data and hasattr(module, "mixing") else None
@@ -134,6 +134,8 @@ def look_up(request: Request) -> Job:
     config = recipe.override(module.VARIANTS[variant], request.changes)
     if hasattr(module, "check"):
         module.check(config)
+    if found:
+        found.counts(**module.mixing(config))
     return Job(request, module, name, variant, config, manifest, found)
 
 

@@ -22,9 +22,10 @@ from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.models import nele_gan
 from keras_segan.models.base import ListeningEnhancer
 from keras_segan.recipe import Paper, Plan, require_choices
+from keras_segan.reproductions.metricgan_okd import schedule
 from keras_segan.training import metric_gan, targets
 from keras_segan.training.listening import ListeningReader, ListeningTrainer
-from keras_segan.training.metric_gan import Schedule, Selection
+from keras_segan.training.metric_gan import Selection
 from keras_segan.training.metric_gan_steps import DISTILLATIONS, ListeningSteps
 from keras_segan.training.optimizers import TorchAdam
 from keras_segan.training.samplers import ListeningSampler
@@ -121,16 +122,6 @@ def reader(config: Config) -> ListeningReader:
 def sampler(config: Config, manifest: Manifest) -> ListeningSampler:
     """Returns what draws the examples."""
     return ListeningSampler.of(manifest, config.utterances_per_epoch, config.seed, config.history_share)
-
-
-def schedule(config: Config) -> Schedule:
-    """Returns what an epoch consists of: G from the second one on, evaluation, D."""
-    return Schedule(
-        config.epochs,
-        ("generator", "evaluation", "enhancement", "discriminator"),
-        config.first_generator_epoch,
-        to_int16=audio.to_saturated_int16,
-    )
 
 
 def selection(config: Config) -> Selection:

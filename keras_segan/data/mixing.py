@@ -193,7 +193,32 @@ class Mixer:
     def count(
         self, snrs: Sequence[float], magnification: int | None, speeds: Sequence[float] = (1.0,)
     ) -> int:
-        """Returns how many mixtures `plan` yields."""
+        """Counts the mixtures that `plan` yields, and checks its arguments.
+
+        Args:
+            snrs: In dB.
+            magnification: Noises per utterance; all of them if `None`.
+            speeds: Factors by which the speech is played faster.
+
+        Returns:
+            The number of mixtures.
+
+        Raises:
+            DataError: If there are fewer noises than wanted, a speed is out of range, an SNR is not finite,
+                or a speed or SNR is named twice: files are named after them.
+        """
+        wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
+        if wrong:
+            message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
+            raise DataError(message, exit_code=2)
+        if not np.isfinite(snrs).all():
+            raise DataError("An SNR is infinite or not a number; name levels in dB.", exit_code=2)
+        for kind, values in (("An SNR", snrs), ("A speed", speeds)):
+            if len({f"{value:g}" for value in values}) < len(values):
+                raise DataError(f"{kind} is named twice; name each one once.", exit_code=2)
+        if magnification is not None and not 1 <= magnification <= len(self.noises):
+            message = f"{magnification} noises per utterance wanted, but there are {len(self.noises)} noises."
+            raise DataError(message, exit_code=2)
         return len(snrs) * len(self.speech) * len(speeds) * (magnification or len(self.noises))
 
     def plan(
@@ -216,21 +241,9 @@ class Mixer:
             The mixtures, in the order of SNR, utterance, speed, noise.
 
         Raises:
-            DataError: If there are fewer noises than wanted, a speed is out of range, an SNR is not finite,
-                or a speed or SNR is named twice: files are named after them.
+            DataError: As `count`.
         """
-        wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
-        if wrong:
-            message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
-            raise DataError(message, exit_code=2)
-        if not np.isfinite(snrs).all():
-            raise DataError("An SNR is infinite or not a number; name levels in dB.", exit_code=2)
-        for kind, values in (("An SNR", snrs), ("A speed", speeds)):
-            if len({f"{value:g}" for value in values}) < len(values):
-                raise DataError(f"{kind} is named twice; name each one once.", exit_code=2)
-        if magnification is not None and not 1 <= magnification <= len(self.noises):
-            message = f"{magnification} noises per utterance wanted, but there are {len(self.noises)} noises."
-            raise DataError(message, exit_code=2)
+        self.count(snrs, magnification, speeds)
         return self._draw(snrs, magnification, seed, speeds)
 
     def _draw(

@@ -37,13 +37,24 @@ class Sources:
         speeds: Sequence[float] = (1.0,),
         train_snrs: Sequence[float] | None = None,
     ) -> dict[str, int]:
-        """Returns the number of mixtures by split; takes the arguments of `mix`."""
-        levels = len(snrs if train_snrs is None else train_snrs)
-        copies = {
-            "train": levels * magnification * len(speeds),
-            "test": len(snrs) * len(self.noise["test"]),
-        }
-        return {split: len(self.speech[split]) * copies[split] for split in SPLITS}
+        """Counts the mixtures of each split, and checks how they are wanted.
+
+        Takes the arguments of `mix`.
+
+        Returns:
+            Their number by split.
+
+        Raises:
+            DataError: As `mixing.Mixer.count`.
+        """
+        draws = _draws(snrs, magnification, speeds, train_snrs)
+        return {split: Mixer(self.speech[split], self.noise[split]).count(*draws[split]) for split in SPLITS}
+
+
+def _draws(snrs, magnification, speeds, train_snrs) -> dict[str, tuple]:
+    """Says what each split is mixed with: SNRs, noises per utterance and speeds."""
+    levels = snrs if train_snrs is None else train_snrs
+    return {"train": (levels, magnification, speeds), "test": (snrs, None, (1.0,))}
 
 
 def recognise(path: Path | str) -> Sources | None:
@@ -160,14 +171,10 @@ def mix(
     Returns:
         The manifest, which is also `out`/manifest.csv.
     """
-    draws = {
-        "train": (snrs if train_snrs is None else train_snrs, magnification, seed, speeds),
-        "test": (snrs, None, seed),
-    }
     plans = {}
-    for split, drawn in draws.items():
+    for split, (levels, noises, copies) in _draws(snrs, magnification, speeds, train_snrs).items():
         mixer = Mixer(_usable(sources.speech[split], problem), _usable(sources.noise[split], problem))
-        plans[split] = (mixer, mixer.plan(*drawn))
+        plans[split] = (mixer, mixer.plan(levels, noises, seed, copies))
     return write_mixtures(plans, out, sources.corpus, "FLOAT", progress, problem)
 
 
