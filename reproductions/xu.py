@@ -185,7 +185,7 @@ VARIANTS = {
     # is, and there is more to fit (ledger 31).
     "code-read": Config(
         corpus="read-speech-noise115",
-        train_snrs="0,5,10,15,20",
+        train_snrs="0,10,20,30,40",
         magnification=1,
         speeds="0.8,0.87,0.93,1,1.07,1.15,1.25",
         iterations=60_000,

@@ -110,7 +110,7 @@ def test_wrong_settings_are_refused(wrong):
 
 def test_what_our_variants_depart_in_stands_above_their_tables():
     data = [
-        "train_snrs = 0,5,10,15,20 instead of snrs",
+        "train_snrs = 0,10,20,30,40 instead of snrs",
         "magnification = 1 instead of 2",
         "speeds = 0.8,0.87,0.93,1,1.07,1.15,1.25 instead of 1",
         "iterations = 60000 instead of 10000",
@@ -194,6 +194,16 @@ def test_equalisation_restores_the_variance_of_the_training_targets(manifest, tm
 def test_data_without_training_pairs_are_named(manifest, tmp_path):
     with pytest.raises(DataError, match="no training pairs"):
         fit(SMALL, Manifest(manifest.split("test"), "mini"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("wrong", [{"train_snrs": "5,5"}, {"speeds": "1,1"}, {"magnification": 3}])
+def test_mixing_that_cannot_be_is_refused_before_anything_is_written(folder, tmp_path, wrong):
+    request = reproduction.Request("xu", str(folder), out=str(tmp_path / "run"), changes=wrong)
+    for start in (reproduction.plan, reproduction.reproduce):
+        with pytest.raises(DataError) as caught:
+            start(request)
+        assert caught.value.exit_code == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_command_mixes_trains_and_prints_a_table_by_noise(folder, tmp_path):
