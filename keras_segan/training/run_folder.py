@@ -1,7 +1,7 @@
 """The run folder: settings, log, checkpoints and progress of one training run.
 
 Every file is written atomically, nothing of the user's is deleted, and a run goes on after
-`kill -9` from its last whole epoch. One process at a time works in a folder.
+`kill -9` from its last checkpoint. One process at a time works in a folder.
 """
 
 import csv
@@ -9,8 +9,11 @@ import json
 import os
 import platform
 import re
+import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -23,7 +26,9 @@ from keras_segan.errors import RecipeError
 KEPT_CHECKPOINTS = 2
 _CHECKPOINT = re.compile(r"epoch-(\d+)\.npz$")
 _STATE = "__state__"
-_PACKAGES = ("keras_segan", "keras", "tensorflow", "numpy", "librosa", "soundfile", "soxr", "pesq", "pystoi")
+_PACKAGES = ("keras_segan", "keras", "tensorflow", "jax", "torch", "numpy", "soundfile", "soxr", "pesq", "pystoi")
+FORMAT = 2  # of the run folder; 1 was that of version 0.1
+HEARTBEAT = 30.0  # seconds after which a log file gets a line of progress
 
 
 class Run:
@@ -33,15 +38,18 @@ class Run:
         folder: The folder.
         pool: A `metrics.pool.ScoringPool` for the scores that training needs.
         quiet: Whether to show no progress.
+        stop_after: Seconds after which training stops at the next step; `None` for never.
     """
 
-    def __init__(self, folder: Path | str, pool=None, quiet: bool = False):
+    def __init__(self, folder: Path | str, pool=None, quiet: bool = False, stop_after: float | None = None):
         self.folder = Path(folder)
         self.pool = pool
         self.quiet = quiet
         self.log: list[dict] = []
         self.notes: list[str] = []
+        self._deadline = None if stop_after is None else time.monotonic() + stop_after
         self._bar = None
+        self._last_line = time.monotonic()
         # The operating system frees it when the process ends, however that happens.
         self._lock = filelock.FileLock(
             self.folder.resolve() / "run.lock", is_singleton=True, thread_local=False
@@ -88,16 +96,19 @@ class Run:
                 f"{folder}: cannot write a run there ({error.strerror}); choose another --out."
             ) from error
         run.write_json("env.json", environment())
-        run.write_json("config.json", settings)
+        run.write_json("config.json", {"format": FORMAT, **settings})
         return run
 
     @classmethod
-    def resume(cls, folder: Path | str, settings: dict, **kwargs) -> "Run":
+    def resume(
+        cls, folder: Path | str, settings: dict, may_change: Iterable[str] = (), **kwargs
+    ) -> "Run":
         """Goes on with a run.
 
         Args:
             folder: Its folder.
-            settings: As for `create`; only the length of the training may have changed.
+            settings: As for `create`.
+            may_change: Names of settings that may differ from those that it was started with.
             **kwargs: Of `Run`.
 
         Returns:
@@ -110,18 +121,23 @@ class Run:
             raise RecipeError(f"{folder}: holds no run to resume; start one without --resume.", exit_code=2)
         run = cls(folder, **kwargs)
         run._claim()
-        before = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+        before = read_config(run.folder)
         changed = sorted(
             key
-            for key in before.keys() | settings.keys()
-            if key not in ("epochs", "iterations")
-            and before.get(key) != json.loads(json.dumps(settings.get(key)))
+            for key in (before.keys() | settings.keys()) - {"format", *may_change}
+            if before.get(key) != json.loads(json.dumps(settings.get(key)))
         )
         if changed:
             raise RecipeError(
                 f"{folder}: was started with other settings ({', '.join(changed)}).", exit_code=2
             )
-        run.write_json("config.json", settings)
+        started = json.loads((run.folder / "env.json").read_text(encoding="utf-8")) if before else {}
+        if started.get("backend") != environment()["backend"]:
+            run.note(
+                f"This run was started on {started.get('backend')} and goes on on {environment()['backend']}; "
+                "the numbers differ from those of either backend alone."
+            )
+        run.write_json("config.json", {"format": FORMAT, **settings})
         (run.folder / "checkpoints").mkdir(exist_ok=True)
         return run
 
@@ -163,22 +179,27 @@ class Run:
         if not self.quiet:
             tqdm.write(sentence, file=sys.stderr)
 
+    @property
+    def time_is_up(self) -> bool:
+        """Whether training is to stop at the next step."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
     def log_epoch(self, row: dict):
         """Adds a row to `log.csv`."""
         self.log.append(row)
         self.write_csv("log.csv", self.log)
 
-    def save_checkpoint(self, epoch: int, arrays: dict[str, np.ndarray], state: dict):
-        """Saves everything that training needs to go on after an epoch; older checkpoints go.
+    def save_checkpoint(self, position: int, arrays: Mapping[str, np.ndarray], state: dict):
+        """Saves everything that training needs to go on; older checkpoints go.
 
         Args:
-            epoch: The epoch that is complete.
+            position: Epochs or iterations that are complete; the file is named after it.
             arrays: Arrays by name.
             state: Whatever JSON holds; the log goes with it.
         """
-        state = {**state, "epoch": epoch, "log": self.log, "notes": self.notes}
+        state = {**state, "position": position, "log": self.log, "notes": self.notes}
         text = np.frombuffer(json.dumps(state).encode(), np.uint8)
-        save_arrays(self.path(f"checkpoints/epoch-{epoch:05d}.npz"), {**arrays, _STATE: text})
+        save_arrays(self.path(f"checkpoints/epoch-{position:05d}.npz"), {**arrays, _STATE: text})
         for _, old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
             old.unlink()
 
@@ -200,6 +221,11 @@ class Run:
             return arrays, state
         return None
 
+    def last_checkpoint(self) -> str:
+        """Returns the name of the last checkpoint, empty if there is none."""
+        found = self._checkpoints()
+        return f"{found[-1][1].parent.name}/{found[-1][1].name}" if found else ""
+
     def _checkpoints(self) -> list[tuple[int, Path]]:
         found = [(_CHECKPOINT.search(p.name), p) for p in (self.folder / "checkpoints").glob("*.npz")]
         return sorted((int(match[1]), path) for match, path in found if match)
@@ -211,6 +237,7 @@ class Run:
             total: The whole run's work in any unit of time.
             done: Work done before.
         """
+        self._done = done
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -221,15 +248,22 @@ class Run:
         )
 
     def advance(self, work: float, description: str):
-        """Moves the progress bar.
+        """Moves the progress bar; a log file gets a line from time to time instead.
 
         Args:
             work: Work done since the last call.
-            description: E.g. "epoch 2/5, D pass 1, utterance 12/16".
+            description: E.g. "epoch 2/5, D pass 1, step 12/16".
         """
-        if self._bar is not None:
+        if self._bar is None:
+            return
+        if not self._bar.disable:
             self._bar.set_description_str(description, refresh=False)
             self._bar.update(min(work, max(self._bar.total - self._bar.n, 0.0)))
+            return
+        self._done += work
+        if not self.quiet and time.monotonic() - self._last_line >= HEARTBEAT:
+            self._last_line = time.monotonic()
+            self.say(f"{100 * self._done / max(self._bar.total, 1e-9):.0f} %, {description}")
 
     def end_progress(self):
         """Closes the progress bar."""
@@ -243,8 +277,33 @@ def is_run(folder: Path | str) -> bool:
     return (Path(folder) / "config.json").is_file()
 
 
+def read_config(folder: Path | str) -> dict:
+    """Reads the settings of a run.
+
+    Args:
+        folder: Of a run.
+
+    Returns:
+        The content of `config.json`.
+
+    Raises:
+        RecipeError: If it cannot be read, or was written by another version.
+    """
+    path = Path(folder) / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path}: not readable ({error}); this is no run folder, or a damaged one.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RecipeError(
+            f"{path}: written by another version of keras_segan; its model.keras still loads, but the run "
+            "cannot be resumed or shown; start it anew in another --out."
+        )
+    return content
+
+
 def environment() -> dict:
-    """Returns the versions that a result depends on."""
+    """Returns what a result depends on: versions, backend, machine and commit."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -252,7 +311,25 @@ def environment() -> dict:
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     machine = {"python": platform.python_version(), "system": platform.system(), "cores": os.cpu_count()}
-    return {**versions, **machine, "processor": platform.machine()}
+    facts = {"backend": keras_backend(), "commit": commit(), "processor": platform.machine()}
+    return {**versions, **machine, **facts}
+
+
+def keras_backend() -> str:
+    """Returns the name of Keras's backend, empty if Keras is not imported."""
+    return sys.modules["keras"].backend.backend() if "keras" in sys.modules else ""
+
+
+def commit() -> str:
+    """Returns the commit of the package's checkout, empty for an installed package."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]):
@@ -271,27 +348,38 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {key: stored[key] for key in stored.files}
 
 
-def variables_to_arrays(prefix: str, variables) -> dict[str, np.ndarray]:
-    """Names a list of Keras variables by position, for a checkpoint."""
-    return {f"{prefix}.{number:03d}": np.asarray(variable) for number, variable in enumerate(variables)}
+def variables_to_arrays(groups: Mapping[str, Iterable]) -> dict[str, np.ndarray]:
+    """Names the variables of several groups by their positions, for a checkpoint.
 
-
-def assign_from_arrays(prefix: str, variables, arrays: dict[str, np.ndarray]):
-    """Assigns what `variables_to_arrays` named."""
-    for number, variable in enumerate(variables):
-        variable.assign(arrays[f"{prefix}.{number:03d}"])
-
-
-def groups_to_arrays(groups: dict[str, list]) -> dict[str, np.ndarray]:
-    """Names several lists of Keras variables, for a checkpoint."""
+    Args:
+        groups: Keras variables or arrays by name of the group.
+    """
     return {
-        key: array
+        f"{name}.{number:03d}": np.asarray(_as_numpy(variable))
         for name, variables in groups.items()
-        for key, array in variables_to_arrays(name, variables).items()
+        for number, variable in enumerate(variables)
     }
 
 
-def assign_groups(groups: dict[str, list], arrays: dict[str, np.ndarray]):
-    """Assigns what `groups_to_arrays` named."""
+def _as_numpy(variable):
+    return variable.numpy() if hasattr(variable, "numpy") else variable
+
+
+def assign_variables(groups: Mapping[str, Iterable], arrays: Mapping[str, np.ndarray]):
+    """Assigns what `variables_to_arrays` named.
+
+    Raises:
+        RecipeError: If the checkpoint lacks a variable: it was written by another version.
+    """
     for name, variables in groups.items():
-        assign_from_arrays(name, variables, arrays)
+        for number, variable in enumerate(variables):
+            key = f"{name}.{number:03d}"
+            if key not in arrays or arrays[key].shape != tuple(variable.shape):
+                raise RecipeError(f"The checkpoint does not fit this version ({key}); start the run anew.")
+            variable.assign(arrays[key])
+
+
+def take_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Returns the arrays of one group of `variables_to_arrays`, in order."""
+    keys = sorted(key for key in arrays if key.rpartition(".")[0] == name)
+    return [arrays[key] for key in keys]

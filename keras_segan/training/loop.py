@@ -1,0 +1,277 @@
+"""The only training loop: rounds of steps, resume, progress, log and checkpoints.
+
+A source of examples says what is played on, batch by batch; it may do what it likes in between, such as
+enhancing and scoring (`metric_feedback`). A round is what lies between two lines of the log: an epoch, or
+some iterations.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_segan.errors import KsegError
+from keras_segan.training.keep import Keep
+from keras_segan.training.run_folder import Run, assign_variables, variables_to_arrays
+from keras_segan.training.step import Step, fetch
+
+TRAIN = "train"  # name of the step where there is only one
+
+
+class Stopped(KsegError):
+    """Training was stopped before its end, and a checkpoint was written."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What steps are taken on.
+
+    Attributes:
+        arrays: Makes the arrays by name; not called for a batch that is skipped.
+        steps: Names of the steps that are taken, in order.
+        label: Prefix of the log's columns instead of the player's name, where one player logs several.
+        work: Share of the progress bar, in any unit.
+        weight: How often its values count in the round's mean.
+        where: What the progress bar says.
+    """
+
+    arrays: Callable[[], Mapping[str, np.ndarray]]
+    steps: tuple[str, ...] = (TRAIN,)
+    label: str = ""
+    work: float = 1.0
+    weight: int = 1
+    where: str = ""
+
+
+class Source(Protocol):
+    """A source of examples."""
+
+    def round(self, number: int) -> Iterator[Batch]:
+        """Yields the batches of a round, counted from 1; always the same for the same number and state."""
+
+    def work(self, number: int) -> float:
+        """Returns the work of a round, in the unit of `Batch.work`."""
+
+    def facts(self) -> dict[str, Any]:
+        """Returns further columns of the log for the round that has just ended."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Returns what a checkpoint has to hold: JSON and arrays; also in the middle of a round."""
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+        """Goes on from a state."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How training is divided.
+
+    Attributes:
+        total: Length of the training in `unit`.
+        unit: First column of the log: "epoch" or "iteration".
+        length: Units in a round; the last one may be shorter.
+        log_start: Whether the state before the first step is measured and logged, too.
+    """
+
+    total: int
+    unit: str = "epoch"
+    length: int = 1
+    log_start: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of rounds."""
+        return -(-self.total // self.length)
+
+    def end(self, number: int) -> int:
+        """Returns the position at the end of a round, in `unit`."""
+        return min(number * self.length, self.total)
+
+
+@dataclass
+class _Progress:
+    """Where training is: rounds that are complete, batches of the next one, and what they logged."""
+
+    rounds: int = 0
+    batches: int = 0
+    columns: dict[str, list[float]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Training:
+    """Trains to the last round, from the last checkpoint or from the beginning.
+
+    Args:
+        steps: Steps by name. Columns of the log carry the name of the step where a batch takes several.
+        source: Where the batches come from.
+        rounds: How training is divided.
+        run: The run folder.
+        keep: Which weights stay.
+
+    Attributes:
+        before_round: Called with the number of a round before it begins, such as a learning rate's schedule.
+        measure: Called at the end of a round for further columns of the log, such as a validation loss.
+        done: Number of complete rounds.
+    """
+
+    def __init__(self, steps: Mapping[str, Step], source: Source, rounds: Rounds, run: Run, keep: Keep):
+        self.steps = dict(steps)
+        self.source = source
+        self.rounds = rounds
+        self.run = run
+        self.keep = keep
+        self.before_round: Callable[[int], None] = lambda number: None
+        self.measure: Callable[[], dict[str, float]] = dict
+        self._progress = _Progress()
+        self._pending: list[tuple[Batch, str, Mapping[str, Any]]] = []
+
+    @property
+    def done(self) -> int:
+        """Number of complete rounds."""
+        return self._progress.rounds
+
+    def fit(self):
+        """Trains to the last round.
+
+        Raises:
+            Stopped: If the run's time was up; a checkpoint has been written.
+            KsegError: If a loss is not finite.
+        """
+        self.restore()
+        self._start_progress()
+        if self.rounds.log_start and not self.done and not self._progress.batches:
+            self._log(0, {})
+        while self.done < self.rounds.count:
+            self._round(self.done + 1)
+        self.run.end_progress()
+
+    def _start_progress(self):
+        work = [self.source.work(number) for number in range(1, self.rounds.count + 1)]
+        self.run.start_progress(sum(work), sum(work[: self.done]))
+
+    def _round(self, number: int):
+        self.before_round(number)
+        skipped = self._progress.batches
+        for position, batch in enumerate(self.source.round(number)):
+            if position >= skipped:
+                self._take(batch)
+                self._progress.batches += 1
+                if self.run.time_is_up:
+                    self._stop(number)
+        self._collect(number)
+        row = self._means()
+        self._progress = _Progress(number)
+        self._log(number, row)
+        self._checkpoint()
+
+    def _take(self, batch: Batch):
+        """Takes the steps of a batch; their losses stay on the device until the line of the log."""
+        start = time.perf_counter()
+        arrays = batch.arrays()
+        for name in batch.steps:
+            step = self.steps[name]
+            wanted = {key: value for key, value in arrays.items() if key in step.shapes}
+            self._pending.append((batch, name, step(**wanted)))
+        spent = self._progress.seconds
+        kind = batch.label or batch.steps[0]
+        spent[kind] = spent.get(kind, 0.0) + time.perf_counter() - start
+        self.run.advance(batch.work, batch.where or self._where())
+
+    def _where(self) -> str:
+        done = self._progress
+        return f"{self.rounds.unit} {self.rounds.end(done.rounds)} of {self.rounds.total}, batch {done.batches + 1}"
+
+    def _collect(self, number: int):
+        """Fetches what the steps have logged since the last time."""
+        groups: dict[tuple[str, str], list[tuple[Batch, Mapping[str, Any]]]] = {}
+        for batch, step, logged in self._pending:
+            groups.setdefault((step, batch.label), []).append((batch, logged))
+        self._pending = []
+        for (step, label), entries in groups.items():
+            for name, values in fetch([logged for _, logged in entries]).items():
+                self._require_finite(values, name, number)
+                column = self._progress.columns.setdefault(self._column(step, label, name), [])
+                for (batch, _), value in zip(entries, values, strict=True):
+                    column += [value] * batch.weight
+
+    def _column(self, step: str, label: str, name: str) -> str:
+        if label:
+            # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
+            player = next(p.name for p in self.steps[step].players if name.startswith(f"{p.name}_"))
+            return label + name.removeprefix(player)
+        return name if step == TRAIN else f"{step}_{name}"
+
+    def _require_finite(self, values: Sequence[float], name: str, number: int):
+        bad = [position for position, value in enumerate(values) if not math.isfinite(value)]
+        if bad:
+            raise KsegError(
+                f"{name} is {values[bad[0]]} in step {bad[0] + 1} of its kind in {self.rounds.unit} "
+                f"{self.rounds.end(number)}. Training has diverged; the last good checkpoint is "
+                f"{self.run.last_checkpoint() or 'the beginning'}."
+            )
+
+    def _means(self) -> dict[str, float]:
+        return {name: float(np.mean(values)) for name, values in self._progress.columns.items()}
+
+    def _log(self, number: int, row: dict[str, Any]):
+        measured = self.measure()
+        position = self.rounds.end(number)
+        row = {self.rounds.unit: position, **row, **measured, **(self.source.facts() if number else {})}
+        self.keep.after_round(position, row)
+        self.run.log_epoch(row)
+        shown = [f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float)]
+        self.run.say(f"{self.rounds.unit} {position}: {', '.join(shown)}")
+
+    def _stop(self, number: int):
+        self._collect(number)
+        self._checkpoint()
+        self.run.end_progress()
+        raise Stopped(
+            f"Stopped in {self.rounds.unit} {self.rounds.end(number)} of {self.rounds.total}, as asked; "
+            "--resume goes on from there."
+        )
+
+    def variables(self) -> dict[str, Sequence]:
+        """Returns all variables of the game by name, each once."""
+        groups: dict[str, Sequence] = {}
+        seen: set[int] = set()
+        for step_name, step in self.steps.items():
+            for name, variables in step.state.items():
+                new = [variable for variable in variables if id(variable) not in seen]
+                seen |= {id(variable) for variable in new}
+                if new:
+                    groups[f"{step_name}.{name}"] = new
+        return groups
+
+    def _checkpoint(self):
+        state, arrays = self.source.state()
+        kept, weights = self.keep.state()
+        groups = {**self.variables(), **{f"keep.{name}": each for name, each in weights.items()}}
+        named = {f"source.{name}": array for name, array in arrays.items()}
+        progress = self._progress
+        facts = {
+            "rounds": progress.rounds,
+            "batches": progress.batches,
+            "columns": progress.columns,
+            "source": state,
+            "keep": kept,
+        }
+        position = self.rounds.end(progress.rounds)
+        self.run.save_checkpoint(position, {**variables_to_arrays(groups), **named}, facts)
+
+    def restore(self):
+        """Goes back to the last checkpoint, if there is one; `fit` does it itself."""
+        checkpoint = self.run.load_checkpoint()
+        if checkpoint is None:
+            self.run.log.clear()
+            return
+        arrays, facts = checkpoint
+        assign_variables(self.variables(), arrays)
+        prefix = "source."
+        own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+        self.source.restore(facts["source"], own)
+        self.keep.restore(facts["keep"], arrays)
+        self._progress = _Progress(facts["rounds"], facts["batches"], facts["columns"])

@@ -1,0 +1,87 @@
+"""Losses that many papers share; what one paper alone has stands in its recipe."""
+
+from keras import ops
+
+
+def real_or_fake(real_logit, fake_logit):
+    """The discriminator's cross entropy: -E log D(real) - E log(1 - D(fake)).
+
+    Args:
+        real_logit: D's logits of real examples.
+        fake_logit: D's logits of generated examples.
+
+    Returns:
+        A scalar; 2 ln 2 for a discriminator that knows nothing.
+
+    Reference:
+        Goodfellow et al. 2014, equation 1.
+    """
+    return ops.mean(ops.softplus(-real_logit)) + ops.mean(ops.softplus(fake_logit))
+
+
+def non_saturating(fake_logit):
+    """The generator's loss -E log D(fake).
+
+    Args:
+        fake_logit: D's logits of generated examples.
+
+    Returns:
+        A scalar.
+
+    Reference:
+        Goodfellow et al. 2014, section 3.
+    """
+    return ops.mean(ops.softplus(-fake_logit))
+
+
+def least_squares(score, target):
+    """Mean squared distance of scores from a target (Mao et al. 2017, without the factor one half).
+
+    Args:
+        score: D's scores, any shape.
+        target: A number, or a tensor that broadcasts.
+
+    Returns:
+        A scalar.
+    """
+    return ops.mean(ops.square(score - target))
+
+
+def l1(estimate, target):
+    """Mean absolute error.
+
+    Args:
+        estimate: Any shape.
+        target: The same shape.
+
+    Returns:
+        A scalar.
+    """
+    return ops.mean(ops.abs(estimate - target))
+
+
+def l2(estimate, target):
+    """Mean squared error; arguments as `l1`."""
+    return ops.mean(ops.square(estimate - target))
+
+
+def half_l2(estimate, target):
+    """Half the mean squared error; arguments as `l1`."""
+    return 0.5 * l2(estimate, target)
+
+
+def utterance_l2(estimate, target, frames=None):
+    """Mean squared error within each utterance, averaged over utterances.
+
+    Args:
+        estimate: `(batch, frames, bins)`.
+        target: The same shape.
+        frames: `(batch,)`, each utterance's own number of frames, if zeros follow up to one length.
+
+    Returns:
+        A scalar.
+    """
+    distance = ops.mean(ops.square(estimate - target), axis=(1, 2))
+    if frames is not None:
+        distance = distance * ops.cast(ops.shape(estimate)[1], distance.dtype) / frames
+    return ops.mean(distance)
