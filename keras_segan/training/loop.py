@@ -176,7 +176,7 @@ class Training:
             wanted = {key: value for key, value in arrays.items() if key in step.shapes}
             self._pending.append((batch, name, step(**wanted)))
         spent = self._progress.seconds
-        kind = batch.label or batch.steps[0]
+        kind = batch.steps[0]
         spent[kind] = spent.get(kind, 0.0) + time.perf_counter() - start
         self.run.advance(batch.work, batch.where or self._where())
 
@@ -188,7 +188,8 @@ class Training:
         """Fetches what the steps have logged since the last time."""
         groups: dict[tuple[str, str], list[tuple[Batch, Mapping[str, Any]]]] = {}
         for batch, step, logged in self._pending:
-            groups.setdefault((step, batch.label), []).append((batch, logged))
+            label = batch.label or (f"{step}_" if len(batch.steps) > 1 else "")
+            groups.setdefault((step, label), []).append((batch, logged))
         self._pending = []
         for (step, label), entries in groups.items():
             for name, values in fetch([logged for _, logged in entries]).items():
@@ -198,11 +199,11 @@ class Training:
                     column += [value] * batch.weight
 
     def _column(self, step: str, label: str, name: str) -> str:
-        if label:
-            # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
-            player = next(p.name for p in self.steps[step].players if name.startswith(f"{p.name}_"))
-            return label + name.removeprefix(player)
-        return name if step == TRAIN else f"{step}_{name}"
+        if not label or label.endswith("_"):
+            return label + name
+        # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
+        player = next(p.name for p in self.steps[step].players if name.startswith(f"{p.name}_"))
+        return label + name.removeprefix(player)
 
     def _require_finite(self, values: Sequence[float], name: str, number: int):
         bad = [position for position, value in enumerate(values) if not math.isfinite(value)]
@@ -214,7 +215,9 @@ class Training:
             )
 
     def _means(self) -> dict[str, float]:
-        return {name: float(np.mean(values)) for name, values in self._progress.columns.items()}
+        means = {name: float(np.mean(values)) for name, values in self._progress.columns.items()}
+        times = {f"s_{name}": round(value, 3) for name, value in self._progress.seconds.items()}
+        return {**means, **times}
 
     def _log(self, number: int, row: dict[str, Any]):
         measured = self.measure()
