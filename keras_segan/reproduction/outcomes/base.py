@@ -1,8 +1,4 @@
-"""What a run ends in: an enhanced waveform, a predicted score, or mapped features.
-
-An outcome owns how systems are saved and scored, the lines of the table, the verdicts on the paper's claims,
-plots, and what a comparison with published numbers needs beyond data and settings.
-"""
+"""What every outcome has in common: rows, conditions, claims, and how systems are saved."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,18 +13,23 @@ from keras_segan.training.run_folder import Run
 Scores = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome(ABC):
     """What a run ends in.
 
     Attributes:
         table: Table of the paper that the result is held against.
         rows: Row of that table by name of our system; a system that is not listed has the row of its own
-            name, if there is one.
+            name, if there is one. A single text is the row of every system that has none of its own name.
+        statements: Sentences for the head of the table, such as "Causal: no frame after the present one."
+        chosen_on: Split that the weights are chosen on, `""` if they are not chosen. The head of the table
+            says so, if one of the systems is called "best on" that split.
     """
 
     table: str = ""
-    rows: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, str] | str = field(default_factory=dict)
+    statements: tuple[str, ...] = ()
+    chosen_on: str = ""
 
     @abstractmethod
     def save(self, systems: Mapping[str, Any], run: Run):
@@ -63,7 +64,7 @@ class Outcome(ABC):
 
     def remarks(self, scores: Scores) -> list[str]:
         """Returns sentences that the table's head states, such as how weights were chosen."""
-        return []
+        return list(self.statements)
 
     def unmet(self, manifest: Manifest) -> list[str]:
         """Returns what a comparison with published numbers lacks, beyond data and settings."""
