@@ -50,6 +50,7 @@ ROWS = {
     ("pesq,csig+cbak+covl", False): "PESQ and CSIG+CBAK+COVL",
     ("pesq,csig+cbak", True): "PESQ and CSIG+CBAK (causal)",
 }
+CAUSAL = "Causal: no frame after the present one is looked at."
 SE = "the authors' program, folder SE"
 
 
@@ -343,5 +344,6 @@ def outcome(settings: Settings) -> Enhancement:
         table="README",
         rows={first: ROWS.get((settings.metric.replace(" ", ""), settings.causal), "")},
         metrics=targets.shown(goals(settings), PAPER.metrics),
-        remarks=metric_feedback.remarks(settings.select, settings.causal),
+        chosen_on=settings.select,
+        statements=(CAUSAL,) if settings.causal else (),
     )

@@ -207,5 +207,5 @@ def outcome(settings: Settings) -> Listening:
         rows={f"{goals(settings)[0].name} generator best on {settings.select}": row},
         metrics=targets.shown(goals(settings), PAPER.metrics),
         reader=reader(settings),
-        remarks=metric_feedback.remarks(settings.select),
+        chosen_on=settings.select,
     )

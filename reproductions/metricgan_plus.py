@@ -40,6 +40,7 @@ PAPER = Paper(
     metrics=("pesq-wb-lqo", "csig", "cbak", "covl", "stoi"),
 )
 NAMES = {"pesq": "pesq-wb-lqo"}
+CAUSAL = "Causal: no frame after the present one is looked at."
 SB = "SpeechBrain, recipes/Voicebank/enhance/MetricGAN"
 
 
@@ -274,10 +275,10 @@ def plan(settings: Settings, manifest: Manifest) -> Plan:
 
 def outcome(settings: Settings) -> Enhancement:
     """An enhancer, held against the comparison with other systems."""
-    row = "MetricGAN+" if settings.metric == "pesq" and not settings.causal else ""
     return Enhancement(
         table="Comparison",
-        rows={name: row for name in (f"best on {settings.select}", "last")},
+        rows="MetricGAN+" if settings.metric == "pesq" and not settings.causal else "",
         metrics=targets.shown((targets.single(settings.metric, NAMES),), PAPER.metrics),
-        remarks=metric_feedback.remarks(settings.select, settings.causal),
+        chosen_on=settings.select,
+        statements=(CAUSAL,) if settings.causal else (),
     )
