@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from keras_segan import audio, metrics, recipe, report, tensorflow_backend
+from keras_segan import audio, backends, metrics, recipe, report
 from keras_segan.data import corpora, mini, sources
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pipeline import UtteranceReader
@@ -176,7 +176,7 @@ def reproduce(request: Request) -> str:
     if request.resume:
         _check_same_data(manifest, run)
     manifest.write(run.path("manifest.csv"))
-    tensorflow_backend.enable_determinism(job.config.seed)
+    backends.make_deterministic(job.config.seed)
     with ScoringPool(jobs=request.jobs) as pool:
         run.pool = pool
         systems = job.recipe.fit(job.config, manifest, run)
