@@ -230,8 +230,8 @@ class Training:
             if not math.isfinite(value):
                 player = self.steps[taken.step].player_of(name).name
                 raise KsegError(
-                    f"{name} of player '{player}' in step '{taken.step}' is {value} in batch {taken.number} of "
-                    f"{self.rounds.unit} {self.rounds.end(number)}: training has diverged. The last good "
+                    f"{name} of player '{player}' in step '{taken.step}' is {value} in batch {taken.number} "
+                    f"of {self.rounds.unit} {self.rounds.end(number)}: training has diverged. The last good "
                     f"checkpoint is {self.run.last_checkpoint() or 'the beginning'}."
                 )
 
@@ -272,7 +272,7 @@ class Training:
         return groups
 
     def _checkpoint(self, taken: int):
-        """Saves a checkpoint; `taken` batches of the round under way or just completed have been trained on."""
+        """Saves a checkpoint; `taken` are the batches of the round that is under way or has just ended."""
         state, arrays = self.source.state()
         kept, weights = self.keep.state()
         groups = {**self.variables(), **{f"keep.{name}": each for name, each in weights.items()}}
