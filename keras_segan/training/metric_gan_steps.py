@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import backends
 from keras_segan.layers import stft
 from keras_segan.models import metricgan, metricgan_okd, metricgan_plus, nele_gan
 from keras_segan.training.optimizers import clip_factor, global_norm
@@ -58,7 +58,6 @@ class Players:
         target_score: float = 1.0,
         clip_norm: float | None = None,
     ):
-        tensorflow_backend.warn_of_onednn()
         self.generators = tuple(generators)
         self.discriminator = discriminator
         self.generator_optimizers = tuple(generator_optimizers)
@@ -73,8 +72,12 @@ class Players:
         discriminator_optimizer.build(discriminator.trainable_variables)
         self.spectrum = (None, None, self.generators[0].input_shape[-1])
         degraded = (None, None, self.generators[0].output_shape[-1])
-        self._discriminator_step = tensorflow_backend.compiled(
-            self._step_discriminator, degraded, self.spectrum, SCORES
+        self._discriminator_step = self._compiled(self._step_discriminator, degraded, self.spectrum, SCORES)
+
+    def _compiled(self, function: Callable, *shapes: tuple) -> Callable:
+        """Compiles a step that may change anything that a checkpoint holds."""
+        return backends.compile_step(
+            function, lambda: [variable for group in self.groups().values() for variable in group], shapes
         )
 
     @property
@@ -118,7 +121,7 @@ class Players:
         return float(loss), float(error)
 
     def _step_discriminator(self, *batch):
-        result, gradients = tensorflow_backend.value_and_gradients(
+        result, gradients = backends.value_and_gradients(
             lambda: self.discriminator_loss(*batch), self.discriminator.trainable_variables
         )
         self._move_discriminator(gradients)
@@ -200,7 +203,7 @@ class OneGeneratorPlayers(Players):
 
     def _step_alone(self, loss: Callable):
         """Moves the generator by its own gradient."""
-        value, gradients = tensorflow_backend.value_and_gradients(loss, self.generator.trainable_variables)
+        value, gradients = backends.value_and_gradients(loss, self.generator.trainable_variables)
         self._move(self.generator, self.generator_optimizers[0], gradients)
         return value
 
@@ -247,7 +250,7 @@ class MetricGANSteps(OneGeneratorPlayers):
             mask_floor=mask_floor,
             target_score=target_score,
         )
-        compiled, spectrum = tensorflow_backend.compiled, self.spectrum
+        compiled, spectrum = self._compiled, self.spectrum
         self._generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum)
         self._padded_generator_step = compiled(self._step_generator, spectrum, spectrum, spectrum, FRAMES)
         self._warm_up_step = compiled(self._step_warm_up, spectrum, spectrum, spectrum)
@@ -365,9 +368,9 @@ class MetricGANPlusSteps(OneGeneratorPlayers):
         joint = self.through_generator = clip_scope == "joint"
         self.leftover_generator = Leftover(generator.trainable_variables if joint else [])
         self.leftover_discriminator = Leftover(discriminator.trainable_variables if joint else [])
-        self._generator_step = tensorflow_backend.compiled(self._step_generator, WAVEFORM, self.spectrum)
-        self._warm_up_step = tensorflow_backend.compiled(self._step_warm_up, WAVEFORM, self.spectrum)
-        self._enhanced_step = tensorflow_backend.compiled(
+        self._generator_step = self._compiled(self._step_generator, WAVEFORM, self.spectrum)
+        self._warm_up_step = self._compiled(self._step_warm_up, WAVEFORM, self.spectrum)
+        self._enhanced_step = self._compiled(
             self._step_discriminator_on_enhanced, WAVEFORM, self.spectrum, SCORES
         )
 
@@ -459,7 +462,7 @@ class MetricGANPlusSteps(OneGeneratorPlayers):
         """Returns the loss and the gradients of both networks, the other's only if they count."""
         variables = own.trainable_variables
         others = other.trainable_variables if self.clip_scope == "joint" else []
-        result, gradients = tensorflow_backend.value_and_gradients(loss, [*variables, *others])
+        result, gradients = backends.value_and_gradients(loss, [*variables, *others])
         return result, gradients[: len(variables)], gradients[len(variables) :]
 
     def _move_discriminator(self, gradients):
@@ -556,9 +559,7 @@ class OKDSteps(Players):
             for part in ("loss", "metric_loss", "imitation_loss")
         )
         self.generator_cost = Players.generator_cost * len(self.generators)
-        self._generator_step = tensorflow_backend.compiled(
-            self._step_generators, self.spectrum, self.spectrum
-        )
+        self._generator_step = self._compiled(self._step_generators, self.spectrum, self.spectrum)
 
     def enhanced(self, index: int, noisy):
         """The masked spectrum of one generator, log1p domain, `(batch, frames, bins)`."""
@@ -604,7 +605,7 @@ class OKDSteps(Players):
         return ops.stack(losses)
 
     def _step_generator(self, index: int, noisy, clean, others):
-        losses, gradients = tensorflow_backend.value_and_gradients(
+        losses, gradients = backends.value_and_gradients(
             lambda: self.generator_loss(index, noisy, clean, others),
             self.generators[index].trainable_variables,
         )
