@@ -24,10 +24,9 @@ from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
 from keras_segan.models import shah
 from keras_segan.models.base import Enhancer
-from keras_segan.reproduction import recipe
 from keras_segan.reproduction.figures import ImageRow, draw_images
 from keras_segan.reproduction.outcomes import Enhancement
-from keras_segan.reproduction.recipe import Paper, Plan, setting
+from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
 from keras_segan.training.keep import Best, KeepAll, kept_or_last
 from keras_segan.training.loop import TRAIN, Rounds, Training
 from keras_segan.training.losses import half_l2, non_saturating, real_or_fake
@@ -50,7 +49,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Settings(recipe.Settings):
+class Settings(BaseSettings):
     """Settings of one variant; "code" is training_gan.py with its feature scripts."""
 
     corpus: str = setting("voicebank-demand", "corpus of the published table", source="paper, section 4")

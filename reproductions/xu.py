@@ -31,9 +31,8 @@ from keras_segan.front_ends import LogSpectrumFrontEnd
 from keras_segan.front_ends.moments import Moments, deviation_ratio
 from keras_segan.models import xu
 from keras_segan.models.base import Enhancer
-from keras_segan.reproduction import recipe
 from keras_segan.reproduction.outcomes import Enhancement
-from keras_segan.reproduction.recipe import Paper, Plan, setting
+from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
 from keras_segan.training import rbm
 from keras_segan.training.keep import Last
 from keras_segan.training.loop import ITERATION, TRAIN, Rounds, Training
@@ -58,7 +57,7 @@ EVALUATED = 100  # batches per evaluation of a loss (sednn, main_dnn.py: `eval`)
 
 
 @dataclass(frozen=True)
-class Settings(recipe.Settings):
+class Settings(BaseSettings):
     """Settings of one variant; "sednn" is its folder mixture2clean_dnn, "C++" the authors' trainer."""
 
     corpus: str = setting("timit-noise115", "corpus of the published table", source="sednn")

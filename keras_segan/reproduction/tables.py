@@ -1,10 +1,8 @@
 """The lines of a run's table and the document around them, both made from the content of `result.json`."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from keras_segan.reproduction.recipe import UNSAFE_GRADES, Published
+from keras_segan.reproduction.recipe import UNSAFE_GRADES
 
 VERDICTS = ("holds", "contradicted", "undecided", "not measured")
 

@@ -109,7 +109,7 @@ class _Taken:
     Attributes:
         number: Number of the batch in its round, from 1.
         step: Name of the step.
-        label: Label of the batch.
+        label: Label of the batch, or the name of the step and "_" where the batch took several.
         weight: Weight of the batch.
         logged: What the step returned.
     """
@@ -125,7 +125,7 @@ class Training:
     """Trains to the last round, from the last checkpoint or from the beginning.
 
     Args:
-        steps: Steps by name. Columns of the log begin with the name of the step, unless it is `TRAIN`.
+        steps: Steps by name. Columns of the log begin with the name of the step where a batch takes several.
         source: Where the batches come from.
         rounds: How training is divided.
         run: The run folder.
@@ -201,7 +201,8 @@ class Training:
             step = self.steps[name]
             wanted = {key: value for key, value in arrays.items() if key in step.shapes}
             logged = step(**wanted)
-            self._pending.append(_Taken(self._progress.batches, name, batch.label, batch.weight, logged))
+            label = batch.label or (f"{name}_" if len(batch.steps) > 1 else "")
+            self._pending.append(_Taken(self._progress.batches, name, label, batch.weight, logged))
 
     def _where(self, number: int, position: int) -> str:
         return f"{self.rounds.unit} {self.rounds.end(number)}/{self.rounds.total}, batch {position + 1}"
@@ -220,10 +221,10 @@ class Training:
                     column += [value] * taken.weight
 
     def _column(self, step: str, label: str, name: str) -> str:
-        if label:
-            # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
-            return label + name.removeprefix(self.steps[step].player_of(name).name)
-        return name if step == TRAIN else f"{step}_{name}"
+        if not label or label.endswith("_"):
+            return label + name
+        # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
+        return label + name.removeprefix(self.steps[step].player_of(name).name)
 
     def _require_finite(self, name: str, values: Sequence[float], entries: Sequence[_Taken], number: int):
         for taken, value in zip(entries, values, strict=True):

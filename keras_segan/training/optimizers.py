@@ -73,6 +73,13 @@ class TorchAdam(Adam):
         return self.epsilon * ops.sqrt(1 - power)
 
 
+def forget_moments(optimizer: keras.optimizers.Optimizer):
+    """Starts an optimizer anew: those of a warm-up are of another size than what follows."""
+    for variable in optimizer.variables:
+        if variable is not optimizer.learning_rate:
+            variable.assign(ops.zeros_like(variable))
+
+
 @keras.saving.register_keras_serializable("keras_segan")
 class MomentumSGD(keras.optimizers.Optimizer):
     """`keras.optimizers.SGD` whose momentum is a variable, like its learning rate.
@@ -110,18 +117,3 @@ class MomentumSGD(keras.optimizers.Optimizer):
     def get_config(self) -> dict:
         """Configuration for serialisation."""
         return {**super().get_config(), "momentum": self._first_momentum}
-
-
-def global_norm(gradients):
-    """Returns the Euclidean norm over all elements of a list of gradients."""
-    return ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
-
-
-def clip_factor(norm, limit: float):
-    """Returns what torch's `clip_grad_norm_` multiplies gradients by: at most 1.
-
-    Args:
-        norm: Their global norm.
-        limit: The largest norm.
-    """
-    return ops.minimum(limit / (norm + 1e-6), 1.0)

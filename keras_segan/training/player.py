@@ -83,6 +83,9 @@ class Player:
         """
         taken = {}
         for parameter in inspect.signature(self.loss).parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                taken |= {name: name for name in names}
+                continue
             array = self.inputs.get(parameter.name, parameter.name)
             if array in names:
                 taken[parameter.name] = array
