@@ -28,7 +28,7 @@ from keras_segan.reproduction.figures import ImageRow, draw_images
 from keras_segan.reproduction.outcomes import Enhancement
 from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
 from keras_segan.training.keep import Best, KeepAll, kept_or_last
-from keras_segan.training.loop import TRAIN, Rounds, Training
+from keras_segan.training.loop import Rounds, Training
 from keras_segan.training.losses import half_l2, non_saturating, real_or_fake
 from keras_segan.training.optimizers import Adam
 from keras_segan.training.player import Player
@@ -267,9 +267,8 @@ def fit(settings: Settings, manifest: Manifest, run: Run) -> dict[str, Enhancer 
 def play(settings: Settings, games: list[Game], train: Frames, validation: Frames, run: Run) -> KeepAll:
     """Trains systems side by side on the same batches; returns the best epoch of each."""
     single = len(games) == 1
-    names = {each.model: TRAIN if single else each.model for each in games}
     columns = {each.model: "validation_loss" if single else f"{each.model}_validation_loss" for each in games}
-    steps = {names[each.model]: Step(each.players, each.shapes) for each in games}
+    steps = {each.model: Step(each.players, each.shapes) for each in games}
     errors = {each.model: evaluation(each.error, [each.generator], each.shapes) for each in games}
     kept = KeepAll({each.model: Best(each.generator, columns[each.model]) for each in games})
     rounds = Rounds(settings.epochs)

@@ -4,7 +4,8 @@ import pytest
 from keras import ops
 
 from keras_segan import backends
-from keras_segan.training.optimizers import Adam, MomentumSGD, TorchAdam, clip_factor, global_norm
+from keras_segan.training.gradients import clip_factor, global_norm
+from keras_segan.training.optimizers import Adam, MomentumSGD, TorchAdam
 
 
 def moved(optimizer, gradients, start):
