@@ -4,12 +4,14 @@
 `bootstrap_interval` make means and intervals out of scores, here and for reproductions.
 """
 
+import contextlib
 import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +29,9 @@ from keras_segan.metrics.items import (
     floored,
     key,
 )
+
+if TYPE_CHECKING:
+    from keras_segan.metrics.pool import ScoringPool
 
 CONDITIONS = ("snr", "noise", "speaker")
 LEVEL = 0.95
@@ -384,12 +389,15 @@ def _pair_utterance(u: Utterance, files: dict[str, Path], folder: Path) -> FileP
     return FilePair(u.id, u.clean, path, u.noisy, problem, u.scale, u.speaker, u.noise, u.snr)
 
 
-def score_pairs(pairs: Sequence[FilePair], scoring: Scoring) -> Evaluation:
+def score_pairs(
+    pairs: Sequence[FilePair], scoring: Scoring, pool: "ScoringPool | None" = None
+) -> Evaluation:
     """Scores pairs in worker processes.
 
     Args:
         pairs: The files.
         scoring: Metrics and how they are computed.
+        pool: Workers that are there already; new ones for these pairs if `None`.
 
     Returns:
         A row for every pair, in their order.
@@ -399,8 +407,9 @@ def score_pairs(pairs: Sequence[FilePair], scoring: Scoring) -> Evaluation:
     whole = [pair for pair in pairs if not pair.problem]
     items = [_item(pair, pair.enhanced, pair.processed_scale, scoring) for pair in whole]
     items += [_item(pair, pair.noisy, pair.scale, scoring) for pair in whole if pair.noisy]
-    with ScoringPool(scoring.jobs, scoring.dask, scoring.timeout) as pool:
-        results = list(scoring.progress(pool.map(items), total=len(items)))
+    own = contextlib.nullcontext(pool) if pool else ScoringPool(scoring.jobs, scoring.dask, scoring.timeout)
+    with own as workers:
+        results = list(scoring.progress(workers.map(items), total=len(items)))
     if scoring.on_error == "floor":
         results = [floored(result) if result.failure else result for result in results]
     enhanced = dict(zip((pair.id for pair in whole), results[: len(whole)], strict=True))
