@@ -13,6 +13,7 @@ schedule has 3,954,000 of them. The mini variant takes a few minutes.
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest
@@ -20,12 +21,14 @@ from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.layers import recurrent, spectral_norm
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.recipe import Paper, Plan, require_choices
-from keras_segan.training import metric_gan, targets
-from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
-from keras_segan.training.metric_gan_steps import MetricGANSteps
-from keras_segan.training.optimizers import Adam
+from keras_segan.reproduction.outcomes import Enhancement
+from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
+from keras_segan.training import losses, metric_feedback, targets
+from keras_segan.training.metric_feedback import Evaluation, Material, MetricFeedback, Schedule
+from keras_segan.training.optimizers import Adam, forget_moments
+from keras_segan.training.player import Player
 from keras_segan.training.samplers import MetricGANSampler
+from keras_segan.training.step import Step
 
 PAPER = Paper(
     title="MetricGAN: Generative Adversarial Networks based Black-box Metric Scores Optimization "
@@ -35,60 +38,97 @@ PAPER = Paper(
     url="https://arxiv.org/abs/1905.04874",
     metrics=("pesq-wb-lqo", "csig", "cbak", "covl", "ssnr", "stoi"),
 )
+ROWS = {"pesq": "MetricGAN (P)", "stoi": "MetricGAN (S)"}
+T1, T2 = "MetricGAN.py", "MetricGAN(tableII).py"  # the released programs
+KERAS = "Keras 2.0.9"
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of one variant; sources in brackets, [T1] = MetricGAN.py, [T2] = MetricGAN(tableII).py."""
+class Settings(BaseSettings):
+    """Settings of one variant."""
 
-    corpus: str = "voicebank-demand"  # [paper 4.3, T2]
-    metric: str = (
-        "pesq"  # [T1, T2: TargetMetric] "pesq", "stoi", a registered metric or module:function@lo..hi
+    corpus: str = setting("voicebank-demand", "corpus", source="paper, section 4.3", role="neutral")
+    metric: str = setting(
+        "pesq",
+        "target: pesq, stoi, a registered metric or module:function@lo..hi",
+        source=f"{T2}: TargetMetric",
+        role="row",
     )
-    pesq: str = "pesq-wb-lqo"  # [T2: pesq(..., 'wb')] what "pesq" means
-    pesq_decimals: int = -1  # [T1: the ITU program prints 3] decimals of the label's raw score, -1 = all
-    epochs: int = 600  # [T2: GAN_epoch]
-    utterances_per_epoch: int = 100  # [num_of_sampling]
-    validation_limit: int = 1_000_000  # [T2: the whole list]
-    learning_rate: float = 1e-3  # [optimizer='adam', Keras 2.0.9]
-    adam_beta_1: float = 0.9  # [Keras 2.0.9]
-    adam_beta_2: float = 0.999  # [Keras 2.0.9]
-    adam_epsilon: float = 1e-8  # [Keras 2.0.9; Keras 3 would take 1e-7]
-    dropout: float = 0.05  # [de_model]
-    mask_floor: float = 0.05  # [mask_min]
-    target_score: float = 1.0  # [Target_score; s in equation 5]
-    clean_score: float = 1.0  # [Corresponding_clean_list: '1.00,']
-    history_divisor: int = 10  # [len(Previous_Discriminator_training_list)/10]
-    first_generator_epoch: int = 2  # [if gan_epoch>=2]
-    prefetch: int = 1  # [max_queue_size=1] items a generator queue draws beyond the steps
-    compression: str = "log1p"  # [T2: Sp_and_phase]
-    int16_divisor: float = 32767.0  # [T2: maxv]
-    layout: str = "legacy"  # [reshape((1,257,T,1))] or "transpose"
-    spectral_norm: str = "keras2"  # [SpectralNormalizationKeras.py] or "miyato"
-    convolution: str = "tiled"  # [ours: equal to rounding, 3 to 5 times as fast on a CPU] or "direct"
-    recurrence: str = (
-        "auto"  # [ours: "compiled" is equal to rounding and several times as fast on a CPU] or "keras"
+    pesq: str = setting("pesq-wb-lqo", 'what "pesq" means', source=f"{T2}: pesq(..., 'wb')")
+    pesq_decimals: int | None = setting(
+        None, "decimals of the label's raw PESQ; none for all", source=f"{T2}; the ITU program prints 3 in {T1}"
     )
-    batch_size: int = 1  # [batch_size=1] more is for GPUs
-    mse_weight: float = 0.0  # [ours] weight of the spectra's squared distance in G's loss
-    warm_up_epochs: int = 0  # [ours] first epochs, in which G alone learns the clean spectra
-    seed: int = 999  # [random.seed(999)]
+    epochs: int = setting(600, "epochs", source=f"{T2}: GAN_epoch", unit="epochs", at_least=1, role="length")
+    utterances_per_epoch: int = setting(
+        100, "utterances drawn for an epoch", source=f"{T2}: num_of_sampling", at_least=1
+    )
+    validation_limit: int | None = setting(
+        None, "validation utterances; none for all", source=f"{T2}; 1000 in {T1}", at_least=1
+    )
+    learning_rate: float = setting(1e-3, "Adam's step size, both networks", source=f"'adam', {KERAS}")
+    adam_beta_1: float = setting(0.9, "decay of Adam's first moment", source=KERAS)
+    adam_beta_2: float = setting(0.999, "decay of Adam's second moment", source=KERAS)
+    adam_epsilon: float = setting(1e-8, "Adam's epsilon", source=f"{KERAS}; Keras 3 would take 1e-7")
+    dropout: float = setting(0.05, "share of G's hidden units dropped", source=f"{T2}: de_model", at_least=0)
+    mask_floor: float = setting(0.05, "smallest value of the mask", source=f"{T2}: mask_min", at_least=0)
+    target_score: float = setting(1.0, "score that G aims at, s in equation 5", source=f"{T2}: Target_score")
+    clean_score: float = setting(1.0, "label of clean speech", source=f"{T2}: Corresponding_clean_list")
+    history_divisor: int = setting(
+        10,
+        "one in so many earlier examples is trained on again",
+        source=f"{T2}: len(Previous_Discriminator_training_list)/10",
+        at_least=1,
+    )
+    first_generator_epoch: int = setting(2, "D is trained alone before", source=f"{T2}: if gan_epoch>=2", at_least=1)
+    prefetch: int = setting(
+        1, "items that a generator queue draws beyond the steps", source=f"{T2}: max_queue_size=1", at_least=0
+    )
+    compression: str = setting(
+        "log1p", "compression of the magnitude", source=f"{T2}: Sp_and_phase", choices=("log1p", "none")
+    )
+    int16_divisor: float = setting(32767.0, "what 16-bit samples are divided by", source=f"{T2}: maxv")
+    layout: str = setting(
+        "legacy",
+        "how a spectrum becomes D's image",
+        source=f"{T2}: reshape((1,257,T,1)); transpose is ours",
+        choices=metricgan.LAYOUTS,
+    )
+    spectral_norm: str = setting(
+        "keras2", "mode of spectral normalisation", source="SpectralNormalizationKeras.py", choices=spectral_norm.MODES
+    )
+    convolution: str = setting(
+        "tiled",
+        "how D's convolutions are computed; equal to rounding",
+        source="ours: 3 to 5 times as fast on a CPU",
+        choices=metricgan.CONVOLUTION_METHODS,
+    )
+    recurrence: str = setting(
+        "auto",
+        "how G's recurrence is computed; equal to rounding",
+        source="ours: several times as fast on a CPU",
+        choices=recurrent.RECURRENCES,
+    )
+    batch_size: int = setting(
+        1, "utterances of a training step; more is for GPUs", source=f"{T2}: batch_size=1", at_least=1
+    )
+    mse_weight: float = setting(
+        0.0, "weight of the spectra's squared distance in G's loss", source="ours", at_least=0
+    )
+    warm_up_epochs: int = setting(
+        0, "first epochs, in which G alone learns the clean spectra", source="ours", at_least=0
+    )
+    seed: int = setting(
+        999, "seed", source=f"{T2}: random.seed(999)", role="neutral", at_least=0, at_most=2**32 - 1
+    )
 
-    def __post_init__(self):
-        if min(self.epochs, self.utterances_per_epoch, self.batch_size) < 1:
-            raise ValueError("epochs, utterances_per_epoch and batch_size must be at least 1.")
-        metric_gan.require_warm_up(self)
-        choices = {
-            "layout": metricgan.LAYOUTS,
-            "convolution": metricgan.CONVOLUTION_METHODS,
-            "recurrence": recurrent.RECURRENCES,
-            "spectral_norm": spectral_norm.MODES,
-        }
-        require_choices(self, choices)
+    def check(self):
+        """The warm-up is a part of the training, and the target a metric with two ends."""
+        metric_feedback.check_warm_up(self.warm_up_epochs, self.epochs)
+        target(self)
 
 
-TABLE_2 = Config()
-TABLE_1 = Config(
+TABLE_2 = Settings()
+TABLE_1 = Settings(
     corpus="metricgan-timit",
     pesq="pesq-nb-raw",
     pesq_decimals=3,
@@ -97,108 +137,165 @@ TABLE_1 = Config(
     compression="none",
     int16_divisor=32768.0,
 )
-MINI = Config(corpus="mini", epochs=6, utterances_per_epoch=6)
+MINI = Settings(corpus="mini", epochs=6, utterances_per_epoch=6)
 VARIANTS = {"table2": TABLE_2, "table1": TABLE_1, "mini": MINI}
 
 
-def check(config: Config):
-    """Raises if the settings cannot work, before anything is written."""
-    target(config)
-
-
-def target(config: Config) -> targets.Target:
-    """Returns what the discriminator learns: the metric, mapped to [0, 1]."""
-    only = targets.single(config.metric, {"pesq": config.pesq})
-    if config.metric != "pesq" or config.pesq_decimals < 0:
+def target(settings: Settings) -> targets.Target:
+    """Returns Q', what D learns: the metric, mapped to [0, 1] (paper, section 3.1)."""
+    only = targets.single(settings.metric, {"pesq": settings.pesq})
+    decimals = settings.pesq_decimals
+    if settings.metric != "pesq" or decimals is None:
         return only
-    to_unit = only.maps[config.pesq]
+    to_unit = only.maps[settings.pesq]
     # MetricGAN.py reads the last five characters of what the ITU program prints: 3 decimals, no sign.
-    rounded = {config.pesq: lambda score: to_unit(abs(round(score, config.pesq_decimals)))}
+    rounded = {settings.pesq: lambda score: to_unit(abs(round(score, decimals)))}
     return targets.Target(only.name, rounded)
 
 
-def shown_metrics(config: Config) -> tuple[str, ...]:
-    """Returns the metrics of the tables, with the variant's kind of PESQ."""
-    own = PAPER.metrics if config.pesq == "pesq-wb-lqo" else (config.pesq, "stoi")
-    wanted = tuple(target(config).maps)
-    return tuple(dict.fromkeys((*(name for name in wanted if name not in own), *own)))
+class Game:
+    """The two players and their losses.
+
+    Arrays of a batch, all `(batch, frames, bins)`: `features` are G's input, the normalised noisy magnitude;
+    `noisy`, `clean` and `degraded` are compressed magnitudes. `scores` `(batch, 1)` are true scores. `frames`
+    `(batch,)` are each utterance's own number of frames, where utterances are padded to one length.
+
+    Args:
+        settings: The settings.
+        generator: From `features` to the mask.
+        discriminator: From two spectra to a score.
+    """
+
+    def __init__(self, settings: Settings, generator: keras.Model, discriminator: keras.Model):
+        self.settings = settings
+        self.generator = generator
+        self.discriminator = discriminator
+
+    def enhanced(self, features, noisy, frames=None):
+        """G(x): the mask with its floor, times the noisy magnitude."""
+        own = None if frames is None else metricgan.true_frames(frames, ops.shape(features)[1])
+        mask = self.generator(features, training=True, mask=own)
+        return ops.maximum(mask, self.settings.mask_floor) * noisy
+
+    def judged(self, degraded, clean, frames=None):
+        """D(x, y) `(batch, 1)`; batch statistics, moving averages and u advance in steps of G, too."""
+        layout = self.settings.layout
+        if frames is None:
+            return self.discriminator(metricgan.pair(degraded, clean, layout), training=True)
+        images = metricgan.padded_pair(degraded, clean, frames, layout)
+        return metricgan.padded_scores(self.discriminator, images, frames)
+
+    def discriminator_loss(self, degraded, clean, scores, frames=None):
+        """Equation 4: (D(y, y) - 1)^2 + (D(G(x), y) - Q'(G(x), y))^2, an example a time.
+
+        The label of clean speech is `clean_score`.
+        """
+        error = self.judged(degraded, clean, frames) - scores
+        return ops.mean(ops.square(error)), {"error": ops.mean(ops.abs(error))}
+
+    def generator_loss(self, features, noisy, clean, frames=None):
+        """Equation 5: (D(G(x), y) - s)^2, and the spectra's distance if that has a weight (ours)."""
+        enhanced = self.enhanced(features, noisy, frames)
+        loss = losses.least_squares(self.judged(enhanced, clean, frames), self.settings.target_score)
+        if not self.settings.mse_weight:
+            return loss
+        return loss + self.settings.mse_weight * losses.utterance_l2(enhanced, clean, frames)
+
+    def warm_up_loss(self, features, noisy, clean):
+        """Mean squared distance of enhanced from clean magnitudes (ours)."""
+        return losses.utterance_l2(self.enhanced(features, noisy), clean)
+
+    def steps(self) -> dict[str, Step]:
+        """Compiles the steps; G and D each have an Adam of their own."""
+        spectrum = (None, None, self.generator.input_shape[-1])
+        by_name = {name: spectrum for name in ("features", "noisy", "clean", "degraded")}
+        shapes = {**by_name, "scores": (None, None), "frames": (None,)}
+        g = Player("g", (self.generator,), self._adam(), self.generator_loss)
+        d = Player("d", (self.discriminator,), self._adam(), self.discriminator_loss)
+        warm_up = Player("warm_up", g.networks, g.optimizer, self.warm_up_loss)
+
+        def step(player: Player, *names: str) -> Step:
+            return Step([player], {name: shapes[name] for name in names}, (self.generator, self.discriminator))
+
+        return {
+            "generator": step(g, "features", "noisy", "clean", "frames"),
+            "discriminator": step(d, "degraded", "clean", "scores", "frames"),
+            "warm_up": step(warm_up, "features", "noisy", "clean"),
+        }
+
+    def _adam(self) -> Adam:
+        s = self.settings
+        return Adam(s.learning_rate, s.adam_beta_1, s.adam_beta_2, epsilon=s.adam_epsilon)
 
 
-def published(config: Config) -> tuple[str, str]:
-    """Returns table and row of the published numbers."""
-    table = "Table 1" if config.corpus == TABLE_1.corpus else "Table 2"
-    return table, {"pesq": "MetricGAN (P)", "stoi": "MetricGAN (S)"}.get(config.metric, "")
-
-
-def build(config: Config) -> tuple[keras.Model, keras.Model]:
+def build(settings: Settings) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
-    generator = metricgan.generator(dropout=config.dropout, recurrence=config.recurrence)
+    generator = metricgan.generator(dropout=settings.dropout, recurrence=settings.recurrence)
     discriminator = metricgan.discriminator(
-        spectral_norm=config.spectral_norm, convolution_method=config.convolution
+        spectral_norm=settings.spectral_norm, convolution_method=settings.convolution
     )
     return generator, discriminator
 
 
-def front_end(config: Config) -> SpectralMaskFrontEnd:
+def front_end(settings: Settings) -> SpectralMaskFrontEnd:
     """Builds the signal processing around the generator."""
-    return SpectralMaskFrontEnd(compression=config.compression, mask_floor=config.mask_floor)
+    return SpectralMaskFrontEnd(compression=settings.compression, mask_floor=settings.mask_floor)
 
 
-def sampler(config: Config, manifest: Manifest) -> MetricGANSampler:
+def sampler(settings: Settings, manifest: Manifest) -> MetricGANSampler:
     """Returns what draws the examples."""
-    return MetricGANSampler.of(
-        manifest, config.utterances_per_epoch, config.seed, config.history_divisor, config.prefetch
-    )
+    s = settings
+    return MetricGANSampler.of(manifest, s.utterances_per_epoch, s.seed, s.history_divisor, s.prefetch)
 
 
-def schedule(config: Config) -> Schedule:
+def schedule(settings: Settings) -> Schedule:
     """Returns what an epoch consists of: G from the second one on, evaluation, D."""
     return Schedule(
-        config.epochs,
+        settings.epochs,
         ("generator", "enhancement", "evaluation", "discriminator"),
-        config.first_generator_epoch,
-        config.clean_score,
-        batch_size=config.batch_size,
-        warm_up_epochs=config.warm_up_epochs,
+        settings.first_generator_epoch,
+        settings.clean_score,
+        batch_size=settings.batch_size,
+        warm_up_epochs=settings.warm_up_epochs,
+        evaluation=Evaluation(validation_limit=settings.validation_limit),
     )
 
 
-def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
+def fit(settings: Settings, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns the enhancers: last epoch, best on validation, best on test."""
-
-    def adam():
-        return Adam(config.learning_rate, config.adam_beta_1, config.adam_beta_2, epsilon=config.adam_epsilon)
-
-    players = MetricGANSteps(
-        *build(config),
-        adam(),
-        adam(),
-        config.mask_floor,
-        config.target_score,
-        config.layout,
-        config.mse_weight,
+    # D's convolutions of 5, 7, 9 and 11 frames have no padding; the front end appends one hop.
+    shortest = (metricgan.MINIMUM_FRAMES - 2) * front_end(settings).hop
+    manifest = metric_feedback.long_enough(manifest, shortest, run)
+    generator, discriminator = build(settings)
+    steps = Game(settings, generator, discriminator).steps()
+    feedback = MetricFeedback(
+        steps,
+        (generator,),
+        Material(front_end(settings), UtteranceReader(settings.int16_divisor), manifest.training()),
+        sampler(settings, manifest),
+        targets.Scorer(run.pool, (target(settings),), (settings.pesq, "stoi"), audio.SAMPLE_RATE),
+        schedule(settings),
     )
-    scorer = targets.Scorer(run.pool, (target(config),), (config.pesq, "stoi"), audio.SAMPLE_RATE)
-    trainer = MetricGANTrainer(
-        players,
-        front_end(config),
-        UtteranceReader(config.int16_divisor),
-        manifest,
-        scorer,
-        sampler(config, manifest),
-        schedule(config),
-        Selection(validation_limit=config.validation_limit),
-        run,
-    )
-    trainer.fit()
-    return trainer.systems({"recipe": "metricgan", "metric": scorer.chosen_by, "seed": config.seed})
-
-
-def estimate(config: Config, manifest: Manifest) -> Plan:
-    """Counts steps and estimates time and disk space."""
-    selection = Selection(validation_limit=config.validation_limit)
-    plans = sampler(config, manifest), schedule(config), selection, manifest
-    return Plan(*metric_gan.plan(MetricGANSteps, *plans, SECONDS_PER_STEP))
+    feedback.after_warm_up = lambda: forget_moments(steps["generator"].players[0].optimizer)
+    keep = metric_feedback.train(feedback, manifest, run)
+    facts = {"recipe": "metricgan", "metric": feedback.scorer.chosen_by, "seed": settings.seed}
+    return metric_feedback.systems(feedback, keep, ("last", "best on validation", "best on test"), facts)
 
 
 SECONDS_PER_STEP = 0.16  # of a discriminator step for a second of audio on two cores
+
+
+def plan(settings: Settings, manifest: Manifest) -> Plan:
+    """Counts steps and estimates time and disk space."""
+    steps, cost, size = metric_feedback.count_steps(sampler(settings, manifest), schedule(settings), manifest)
+    return Plan(steps, SECONDS_PER_STEP * manifest.mean_seconds() * cost, size)
+
+
+def outcome(settings: Settings) -> Enhancement:
+    """An enhancer, held against Table 1 or 2."""
+    own = PAPER.metrics if settings.pesq == "pesq-wb-lqo" else (settings.pesq, "stoi")
+    return Enhancement(
+        table="Table 1" if settings.corpus == TABLE_1.corpus else "Table 2",
+        rows=ROWS.get(settings.metric, ""),
+        metrics=targets.shown((target(settings),), own),
+    )

@@ -12,6 +12,7 @@ minute.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -21,12 +22,12 @@ from keras_segan.data.manifest import Manifest
 from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.models import nele_gan
 from keras_segan.models.base import ListeningEnhancer
-from keras_segan.recipe import Paper, Plan, require_choices
-from keras_segan.reproductions.metricgan_okd import schedule
-from keras_segan.training import metric_gan, targets
-from keras_segan.training.listening import ListeningReader, ListeningTrainer
-from keras_segan.training.metric_gan import Selection
-from keras_segan.training.metric_gan_steps import DISTILLATIONS, ListeningSteps
+from keras_segan.reproduction.outcomes import Listening
+from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
+from keras_segan.reproductions import metricgan_okd
+from keras_segan.training import metric_feedback, targets
+from keras_segan.training.listening import ListeningMaterial, ListeningReader
+from keras_segan.training.metric_feedback import Evaluation, MetricFeedback, Schedule
 from keras_segan.training.optimizers import TorchAdam
 from keras_segan.training.samplers import ListeningSampler
 
@@ -40,129 +41,171 @@ PAPER = Paper(
 )
 NAMES = {"siib": "siib-gauss", "haspi": "haspi-linear"}
 SCALES = {"estoi": "estoi-logistic"}  # the others' own are logistic as well
+NG, OKD = "NELE-GAN's program", "MetricGAN-OKD's program"
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of one variant; [NG] = NELE-GAN's program, [OKD] = MetricGAN-OKD's for speech enhancement."""
+class Settings(BaseSettings):
+    """Settings of one variant."""
 
-    corpus: str = "harvard-ms-snsd"  # [OKD, folder LE]
-    metric: str = "siib,haspi,estoi"  # [paper] a generator for each
-    epochs: int = 500  # [NG]
-    utterances_per_epoch: int = 300  # [NG]
-    history_share: float = 1 / 30  # [NG]
-    first_generator_epoch: int = 2  # [NG, OKD]
-    alpha: float = 5.0  # [OKD] weight of the imitation
-    distillation: str = "dml"  # [OKD] or "mean", "none" [ours]
-    generator_learning_rate: float = 5e-4  # [NG]
-    discriminator_learning_rate: float = 2.5e-4  # [NG]
-    clip_norm: float = 5.0  # [OKD] of each network
-    target_score: float = 1.0  # [NG]
-    noise_smoothing: float = 0.85  # [ours] NELE-GAN estimates the noise's power by IMCRA
-    # True SNRs: the paper's mixer takes the square root of an amplitude ratio, which halves -11, -7, -3 and
-    # -13, -9, -5, -1 dB [OKD, folder LE].
-    training_levels: str = "-5.5,-3.5,-1.5"
-    test_levels: str = "-6.5,-4.5,-2.5,-0.5"
-    select: str = "validation"  # [ours] or "test"
-    seed: int = 1  # [OKD]
+    corpus: str = setting("harvard-ms-snsd", "corpus", source=f"{OKD}, folder LE", role="neutral")
+    metric: str = setting("siib,haspi,estoi", "targets, a generator for each", source="paper", role="row")
+    epochs: int = setting(500, "epochs", source=NG, unit="epochs", at_least=1, role="length")
+    utterances_per_epoch: int = setting(300, "utterances drawn for an epoch", source=NG, at_least=1)
+    history_share: float = setting(
+        1 / 30, "share of the history that is trained on again", source=NG, at_least=0, at_most=1
+    )
+    first_generator_epoch: int = setting(2, "D is trained alone before", source=f"{NG}, {OKD}", at_least=1)
+    alpha: float = setting(5.0, "weight of the imitation", source=OKD, at_least=0)
+    distillation: str = setting(
+        "dml",
+        "what the generators imitate",
+        source=f"{OKD}; mean and none are ours",
+        choices=("dml", "mean", "none"),
+    )
+    generator_learning_rate: float = setting(5e-4, "Adam's step size of G", source=NG, at_least=0)
+    discriminator_learning_rate: float = setting(2.5e-4, "Adam's step size of D", source=NG, at_least=0)
+    clip_norm: float = setting(5.0, "largest norm of each network's gradients", source=OKD, at_least=0)
+    target_score: float = setting(1.0, "score that each G aims at", source=NG)
+    noise_smoothing: float = setting(
+        0.85, "smoothing of the noise's power over frames", source="ours; NELE-GAN estimates it by IMCRA"
+    )
+    training_levels: tuple[float, ...] = setting(
+        (-5.5, -3.5, -1.5),
+        "SNRs of training and validation",
+        unit="dB",
+        source=f"{OKD}, folder LE: its mixer takes the root of an amplitude ratio, which halves -11, -7, -3 dB",
+    )
+    test_levels: tuple[float, ...] = setting(
+        (-6.5, -4.5, -2.5, -0.5),
+        "SNRs of the test",
+        unit="dB",
+        source=f"{OKD}, folder LE: likewise of -13, -9, -5, -1 dB",
+    )
+    select: str = setting(
+        "validation",
+        "set on which each generator's weights are chosen",
+        source="ours",
+        choices=("validation", "test"),
+        role="neutral",
+    )
+    seed: int = setting(1, "seed", source=OKD, role="neutral", at_least=0, at_most=2**32 - 1)
 
-    def __post_init__(self):
-        if min(self.epochs, self.utterances_per_epoch) < 1:
-            raise ValueError("epochs and utterances_per_epoch must be at least 1.")
-        choices = {"distillation": tuple(DISTILLATIONS), "select": ("validation", "test")}
-        require_choices(self, choices)
-        for name in ("training_levels", "test_levels"):
-            _levels(getattr(self, name))
+    def check(self):
+        """Every target is a metric with two ends, and there is a level to mix at."""
+        goals(self)
+        if not self.training_levels or not self.test_levels:
+            raise ValueError("training_levels and test_levels must each name at least one SNR.")
 
 
-def _levels(text: str) -> tuple[float, ...]:
-    return tuple(float(level) for level in text.split(","))
-
-
-CODE = Config()
+CODE = Settings()
 MINI = dataclasses.replace(CODE, corpus="mini", metric="siib,estoi", epochs=6, utterances_per_epoch=8)
 VARIANTS = {"code": CODE, "mini": MINI}
 
 
-def check(config: Config):
-    """Raises if the settings cannot work, before anything is written."""
-    goals(config)
-
-
-def goals(config: Config) -> tuple[targets.Target, ...]:
+def goals(settings: Settings) -> tuple[targets.Target, ...]:
     """Returns what the generators aim at, one each."""
-    return targets.parse(config.metric, NAMES, SCALES)
+    return targets.parse(settings.metric, NAMES, SCALES)
 
 
-def shown_metrics(config: Config) -> tuple[str, ...]:
-    """Returns the metrics of the tables."""
-    wanted = [name for target in goals(config) for name in target.maps]
-    return tuple(dict.fromkeys((*wanted, *PAPER.metrics)))
+class Game(metricgan_okd.Game):
+    """MetricGAN-OKD's game with gains of the speech's bands instead of a mask.
+
+    What is a noisy or a clean spectrum there is here the generators' input: compressed bands of speech and
+    noise `(batch, frames, 2 * bands)`. A degraded spectrum is that of enhanced speech, `(batch, frames,
+    bands)`, without the noise.
+    """
+
+    def enhanced(self, index: int, noisy):
+        """The bands of speech as one generator makes them, `(batch, frames, bands)`."""
+        gains = self.generators[index](noisy, training=True)
+        return nele_gan.enhanced_bands(gains, nele_gan.parts(noisy)[0])
+
+    def judged(self, degraded, clean):
+        """D's scores `(batch, metrics)` of enhanced speech in its noise."""
+        return self.discriminator(nele_gan.triple(degraded, clean), training=True)
 
 
-def published(config: Config) -> tuple[str, dict[str, str]]:
-    """Returns the table of the published numbers and the first generator's row in it."""
-    row = {"siib,haspi,estoi": "MetricGAN-OKD v1"}.get(config.metric.replace(" ", ""), "")
-    return "Listening enhancement", {f"{goals(config)[0].name} generator best on {config.select}": row}
-
-
-def build(config: Config) -> tuple[list[keras.Model], keras.Model]:
+def build(settings: Settings) -> tuple[list[keras.Model], keras.Model]:
     """Builds the generators and the discriminator."""
-    count = len(goals(config))
+    count = len(goals(settings))
     generators = [nele_gan.generator(name=f"listening_generator_{number + 1}") for number in range(count)]
     return generators, nele_gan.discriminator(count)
 
 
-def reader(config: Config) -> ListeningReader:
+def reader(settings: Settings) -> ListeningReader:
     """Returns what reads pairs as speech and noise at the task's levels."""
-    training, test = _levels(config.training_levels), _levels(config.test_levels)
+    training, test = settings.training_levels, settings.test_levels
     return ListeningReader({"train": training, "validation": training, "test": test})
 
 
-def sampler(config: Config, manifest: Manifest) -> ListeningSampler:
+def sampler(settings: Settings, manifest: Manifest) -> ListeningSampler:
     """Returns what draws the examples."""
-    return ListeningSampler.of(manifest, config.utterances_per_epoch, config.seed, config.history_share)
+    return ListeningSampler.of(manifest, settings.utterances_per_epoch, settings.seed, settings.history_share)
 
 
-def selection(config: Config) -> Selection:
-    """Returns what is evaluated and kept."""
-    return Selection((config.select,), kept=(f"best on {config.select}",), prepare=metric_gan.limited)
+def schedule(settings: Settings) -> Schedule:
+    """Returns what an epoch consists of: as for speech enhancement, evaluated from the first one on."""
+    return Schedule(
+        settings.epochs,
+        ("generator", "evaluation", "enhancement", "discriminator"),
+        settings.first_generator_epoch,
+        to_int16=audio.to_saturated_int16,
+        generator_cost=len(goals(settings)),
+        evaluation=Evaluation((settings.select,), prepare=metric_feedback.limited),
+    )
 
 
-def fit(config: Config, manifest: Manifest, run) -> dict[str, ListeningEnhancer]:
+def game(settings: Settings, generators: Sequence[keras.Model], discriminator: keras.Model) -> Game:
+    """Puts the players together."""
+    s = settings
+    return Game(generators, discriminator, s.alpha, s.distillation, s.target_score)
+
+
+def fit(settings: Settings, manifest: Manifest, run) -> dict[str, ListeningEnhancer]:
     """Trains and returns each generator's enhancer."""
-    generators, discriminator = build(config)
-    players = ListeningSteps(
+    front_end = BandGainFrontEnd(settings.noise_smoothing)
+    manifest = metric_feedback.long_enough(manifest, (nele_gan.MINIMUM_FRAMES - 1) * front_end.hop, run)
+    generators, discriminator = build(settings)
+    rates = {
+        "generator": settings.generator_learning_rate,
+        "discriminator": settings.discriminator_learning_rate,
+    }
+    # The generators' input stands for both spectra.
+    steps = game(settings, generators, discriminator).steps(
+        ("clean", "clean"), lambda who: TorchAdam(rates[who]), settings.clip_norm
+    )
+    feedback = MetricFeedback(
+        steps,
         generators,
-        discriminator,
-        [TorchAdam(config.generator_learning_rate) for _ in generators],
-        TorchAdam(config.discriminator_learning_rate),
-        alpha=config.alpha,
-        distillation=config.distillation,
-        clip_norm=config.clip_norm,
-        target_score=config.target_score,
+        ListeningMaterial(front_end, reader(settings), manifest.training()),
+        sampler(settings, manifest),
+        targets.Scorer(run.pool, goals(settings), (), audio.SAMPLE_RATE),
+        schedule(settings),
     )
-    trainer = ListeningTrainer(
-        players,
-        BandGainFrontEnd(config.noise_smoothing),
-        reader(config),
-        manifest,
-        targets.Scorer(run.pool, goals(config), (), audio.SAMPLE_RATE),
-        sampler(config, manifest),
-        schedule(config),
-        selection(config),
-        run,
-    )
-    trainer.fit()
-    return trainer.systems(
-        {"recipe": "metricgan_okd_listening", "metric": config.metric, "seed": config.seed}
-    )
-
-
-def estimate(config: Config, manifest: Manifest) -> Plan:
-    """Counts steps and estimates time and disk space."""
-    plans = sampler(config, manifest), schedule(config), selection(config), manifest
-    return Plan(*metric_gan.plan(ListeningSteps, *plans, SECONDS_PER_STEP, len(goals(config))))
+    keep = metric_feedback.train(feedback, manifest, run)
+    facts = {"recipe": "metricgan_okd_listening", "metric": settings.metric, "seed": settings.seed}
+    return metric_feedback.systems(feedback, keep, (f"best on {settings.select}",), facts)
 
 
 SECONDS_PER_STEP = 0.1  # of a discriminator step for a second of audio on two cores
+
+
+def plan(settings: Settings, manifest: Manifest) -> Plan:
+    """Counts steps and estimates time and disk space."""
+    steps, cost, size = metric_feedback.count_steps(
+        sampler(settings, manifest), schedule(settings), manifest, len(goals(settings))
+    )
+    return Plan(steps, SECONDS_PER_STEP * manifest.mean_seconds() * cost, size)
+
+
+def outcome(settings: Settings) -> Listening:
+    """Enhancers for a listener in noise, of which the first target's is held against the paper."""
+    row = {"siib,haspi,estoi": "MetricGAN-OKD v1"}.get(settings.metric.replace(" ", ""), "")
+    return Listening(
+        table="Listening enhancement",
+        rows={f"{goals(settings)[0].name} generator best on {settings.select}": row},
+        metrics=targets.shown(goals(settings), PAPER.metrics),
+        reader=reader(settings),
+        chosen_on=settings.select,
+    )

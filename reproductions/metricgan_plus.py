@@ -14,18 +14,23 @@ import dataclasses
 from dataclasses import dataclass
 
 import keras
+from keras import ops
 
 from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
+from keras_segan.layers import stft
 from keras_segan.models import metricgan, metricgan_plus
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.recipe import Paper, Plan, require_choices
-from keras_segan.training import metric_gan, targets
-from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
-from keras_segan.training.metric_gan_steps import CLIP_SCOPES, MetricGANPlusSteps
-from keras_segan.training.optimizers import TorchAdam
+from keras_segan.reproduction.outcomes import Enhancement
+from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
+from keras_segan.training import losses, metric_feedback, targets
+from keras_segan.training.gradients import ClipByNorm, JointClip, Leftover
+from keras_segan.training.metric_feedback import Evaluation, Material, MetricFeedback, Schedule
+from keras_segan.training.optimizers import TorchAdam, forget_moments
+from keras_segan.training.player import GradientRule, Player
 from keras_segan.training.samplers import MetricGANPlusSampler
+from keras_segan.training.step import Step
 
 PAPER = Paper(
     title="MetricGAN+: An Improved Version of MetricGAN for Speech Enhancement",
@@ -35,138 +40,245 @@ PAPER = Paper(
     metrics=("pesq-wb-lqo", "csig", "cbak", "covl", "stoi"),
 )
 NAMES = {"pesq": "pesq-wb-lqo"}
+CAUSAL = "Causal: no frame after the present one is looked at."
+SB = "SpeechBrain, recipes/Voicebank/enhance/MetricGAN"
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of one variant; [SB] = SpeechBrain, recipes/Voicebank/enhance/MetricGAN."""
+class Settings(BaseSettings):
+    """Settings of one variant."""
 
-    corpus: str = "voicebank-demand"  # [paper 4.1]
-    metric: str = "pesq"  # [SB: target_metric]
-    epochs: int = 750  # [SB: number_of_epochs]
-    utterances_per_epoch: int = 100  # [SB: number_of_samples]
-    history_share: float = 0.2  # [SB: history_portion]
-    learning_rate: float = 5e-4  # [SB: generator_lr, discriminator_lr]
-    clip_norm: float = 5.0  # [SB: max_grad_norm]
-    clip_scope: str = "joint"  # [SB: over all modules] or "separate", each network for itself
-    largest_slope: float = 3.5  # [SB: fit_batch] of the learnable sigmoid
-    mask_floor: float = 0.05  # [SB: min_mask]
-    target_score: float = 1.0  # [SB: compute_objectives]
-    mse_weight: float = 0.0  # [SB: mse_weight] of the spectra's squared distance in G's loss
-    warm_up_epochs: int = 0  # [ours] first epochs, in which G alone learns the clean spectra
-    dropout: float = 0.0  # [SB: EnhancementGenerator]
-    causal: bool = False  # [ours] unidirectional, for streaming
-    torch_bias: bool = True  # [torch.nn.LSTM] two biases, or Keras's one
-    convolution: str = "tiled"  # [ours: equal to rounding, twice as fast on a CPU] or "direct"
-    validation_speakers: str = "p226,p287"  # [SB: voicebank_prepare.py]
-    select: str = "validation"  # [SB] or "test"
-    seed: int = 4234  # [SB: seed]
+    corpus: str = setting("voicebank-demand", "corpus", source="paper, section 4.1", role="neutral")
+    metric: str = setting(
+        "pesq",
+        "target: pesq, stoi, a registered metric or module:function@lo..hi",
+        source=f"{SB}: target_metric",
+        role="row",
+    )
+    epochs: int = setting(
+        750, "epochs", source=f"{SB}: number_of_epochs", unit="epochs", at_least=1, role="length"
+    )
+    utterances_per_epoch: int = setting(
+        100, "utterances drawn for an epoch", source=f"{SB}: number_of_samples", at_least=1
+    )
+    history_share: float = setting(
+        0.2, "share of the history that is trained on again", source=f"{SB}: history_portion", at_least=0, at_most=1
+    )
+    learning_rate: float = setting(
+        5e-4, "Adam's step size", source=f"{SB}: generator_lr, discriminator_lr", at_least=0
+    )
+    clip_norm: float = setting(5.0, "largest norm of the gradients", source=f"{SB}: max_grad_norm", at_least=0)
+    clip_scope: str = setting(
+        "joint",
+        "one norm over both networks, or each for itself",
+        source=f"{SB}: over all modules",
+        choices=("joint", "separate"),
+    )
+    largest_slope: float = setting(
+        3.5, "at which the learnable sigmoid's slopes are cut", source=f"{SB}: fit_batch"
+    )
+    mask_floor: float = setting(0.05, "smallest value of the mask", source=f"{SB}: min_mask", at_least=0)
+    target_score: float = setting(1.0, "score that G aims at", source=f"{SB}: compute_objectives")
+    mse_weight: float = setting(
+        0.0, "weight of the spectra's squared distance in G's loss", source=f"{SB}: mse_weight", at_least=0
+    )
+    warm_up_epochs: int = setting(
+        0, "first epochs, in which G alone learns the clean spectra", source="ours", at_least=0
+    )
+    dropout: float = setting(
+        0.0, "share dropped between G's LSTM layers", source=f"{SB}: EnhancementGenerator", at_least=0
+    )
+    causal: bool = setting(False, "unidirectional, for streaming", source="ours", role="row")
+    torch_bias: bool = setting(True, "two bias vectors in each LSTM, not one", source="torch.nn.LSTM")
+    convolution: str = setting(
+        "tiled",
+        "how D's convolutions are computed; equal to rounding",
+        source="ours: twice as fast on a CPU",
+        choices=metricgan.CONVOLUTION_METHODS,
+    )
+    validation_speakers: tuple[str, ...] = setting(
+        ("p226", "p287"), "training speakers to validate on", source=f"{SB}: voicebank_prepare.py"
+    )
+    select: str = setting(
+        "validation", "set that chooses the weights", source=SB, choices=("validation", "test"), role="neutral"
+    )
+    seed: int = setting(4234, "seed", source=f"{SB}: seed", role="neutral", at_least=0, at_most=2**32 - 1)
 
-    def __post_init__(self):
-        if min(self.epochs, self.utterances_per_epoch) < 1:
-            raise ValueError("epochs and utterances_per_epoch must be at least 1.")
-        metric_gan.require_warm_up(self)
-        choices = {
-            "clip_scope": CLIP_SCOPES,
-            "convolution": metricgan.CONVOLUTION_METHODS,
-            "select": ("validation", "test"),
-        }
-        require_choices(self, choices)
+    def check(self):
+        """The warm-up is a part of the training, and the target a metric with two ends."""
+        metric_feedback.check_warm_up(self.warm_up_epochs, self.epochs)
+        targets.single(self.metric, NAMES)
 
 
-CODE = Config()
-PUBLISHED = dataclasses.replace(CODE, epochs=600)  # [paper 4.2]
+CODE = Settings()
+PUBLISHED = dataclasses.replace(CODE, epochs=600)  # paper, section 4.2
 MINI = dataclasses.replace(CODE, corpus="mini", epochs=8, utterances_per_epoch=8)
 VARIANTS = {"code": CODE, "paper": PUBLISHED, "mini": MINI}
 
 
-def check(config: Config):
-    """Raises if the settings cannot work, before anything is written."""
-    targets.single(config.metric, NAMES)
+class Game:
+    """The two players and their losses.
+
+    D sees spectra of the *resynthesised* waveform, and G's gradient goes back through inverse transform and
+    transform. Arrays of a batch: `waveform` `(batch, samples)` is noisy; `clean` and `degraded`, log1p
+    magnitudes, `(batch, frames, bins)`; `scores` `(batch, 1)`.
+
+    Args:
+        settings: The settings.
+        generator: From the log1p magnitude to the mask.
+        discriminator: From two spectra to a score.
+    """
+
+    def __init__(self, settings: Settings, generator: keras.Model, discriminator: keras.Model):
+        self.settings = settings
+        self.generator = generator
+        self.discriminator = discriminator
+
+    def enhanced(self, waveform):
+        """The log1p magnitude of the enhanced and resynthesised waveform `(batch, frames, bins)`."""
+        spectrum = stft.stft(waveform)
+        mask = self.generator(metricgan_plus.features(spectrum), training=True)
+        mask = ops.maximum(mask, self.settings.mask_floor)
+        enhanced = metricgan_plus.resynthesis(mask, spectrum, ops.shape(waveform)[1])
+        return metricgan_plus.features(stft.stft(enhanced))
+
+    def judged(self, degraded, clean):
+        """D's score `(batch, 1)`."""
+        return self.discriminator(metricgan_plus.pair(degraded, clean), training=True)
+
+    def discriminator_loss(self, degraded, clean, scores):
+        """A term of equation 2: (D(z, y) - Q'(z, y))^2 for z = y, G(x) and, new in MetricGAN+, x."""
+        error = self.judged(degraded, clean) - scores
+        return ops.mean(ops.square(error)), {"error": ops.mean(ops.abs(error))}
+
+    def discriminator_loss_on_enhanced(self, waveform, clean, scores):
+        """The same for z = G(x) as G makes it now, so that G's gradient counts in the joint norm."""
+        return self.discriminator_loss(self.enhanced(waveform), clean, scores)
+
+    def generator_loss(self, waveform, clean):
+        """Equation 1: (D(G(x), y) - s)^2, and the spectra's distance if that has a weight."""
+        enhanced = self.enhanced(waveform)
+        loss = losses.least_squares(self.judged(enhanced, clean), self.settings.target_score)
+        if not self.settings.mse_weight:
+            return loss
+        return loss + self.settings.mse_weight * losses.utterance_l2(enhanced, clean)
+
+    def warm_up_loss(self, waveform, clean):
+        """Mean squared distance of enhanced from clean magnitudes (ours)."""
+        return losses.utterance_l2(self.enhanced(waveform), clean)
+
+    def steps(self) -> dict[str, Step]:
+        """Compiles the steps.
+
+        With `clip_scope=joint` gradients are clipped as in SpeechBrain, by one norm over both networks; then
+        a step of D on enhanced speech goes back through G. With `separate` it need not.
+        """
+        networks = (self.generator, self.discriminator)
+        bins = (None, None, self.generator.input_shape[-1])
+        waveform = {"waveform": (None, None), "clean": bins}
+        spectra = {"degraded": bins, "clean": bins, "scores": (None, None)}
+        g_rule, d_rule = self._rules()
+        joint = self.settings.clip_scope == "joint"
+        watch_g, watch_d = ((self.generator,), (self.discriminator,)) if joint else ((), ())
+        adam = [TorchAdam(self.settings.learning_rate) for _ in networks]
+        g = Player("g", networks[:1], adam[0], self.generator_loss, rule=g_rule, watched=watch_d)
+        d = Player("d", networks[1:], adam[1], self.discriminator_loss, rule=d_rule)
+        alone = ClipByNorm(self.settings.clip_norm)
+        warm_up = Player("warm_up", networks[:1], adam[0], self.warm_up_loss, rule=alone)
+        steps = {
+            "generator": Step([g], waveform, networks, self._limit_slope),
+            "discriminator": Step([d], spectra, networks),
+            "warm_up": Step([warm_up], waveform, networks, self._limit_slope),
+        }
+        if joint:
+            through = dataclasses.replace(d, loss=self.discriminator_loss_on_enhanced, watched=watch_g)
+            steps["on_enhanced"] = Step([through], {**waveform, "scores": (None, None)}, networks)
+        return steps
+
+    def _rules(self) -> tuple[GradientRule, GradientRule]:
+        limit = self.settings.clip_norm
+        if self.settings.clip_scope == "separate":
+            return ClipByNorm(limit), ClipByNorm(limit)
+        g, d = Leftover(self.generator), Leftover(self.discriminator)
+        return JointClip(g, d, limit), JointClip(d, g, limit)
+
+    def _limit_slope(self, arrays: dict) -> dict:
+        self.generator.get_layer("mask").limit_slope(self.settings.largest_slope)
+        return {}
 
 
-def shown_metrics(config: Config) -> tuple[str, ...]:
-    """Returns the metrics of the tables."""
-    wanted = targets.single(config.metric, NAMES).maps
-    return tuple(dict.fromkeys((*(name for name in wanted if name not in PAPER.metrics), *PAPER.metrics)))
-
-
-def published(config: Config) -> tuple[str, str]:
-    """Returns table and row of the published numbers."""
-    return "Comparison", {("pesq", False): "MetricGAN+"}.get((config.metric, config.causal), "")
-
-
-def build(config: Config) -> tuple[keras.Model, keras.Model]:
+def build(settings: Settings) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
     generator = metricgan_plus.generator(
-        dropout=config.dropout, causal=config.causal, torch_bias=config.torch_bias
+        dropout=settings.dropout, causal=settings.causal, torch_bias=settings.torch_bias
     )
-    return generator, metricgan_plus.discriminator(convolution_method=config.convolution)
+    return generator, metricgan_plus.discriminator(convolution_method=settings.convolution)
 
 
-def front_end(config: Config) -> SpectralMaskFrontEnd:
+def front_end(settings: Settings) -> SpectralMaskFrontEnd:
     """Builds the signal processing around the generator."""
-    return metricgan_plus.front_end(config.mask_floor)
+    return metricgan_plus.front_end(settings.mask_floor)
 
 
-def sampler(config: Config, manifest: Manifest) -> MetricGANPlusSampler:
+def sampler(settings: Settings, manifest: Manifest) -> MetricGANPlusSampler:
     """Returns what draws the examples."""
-    return MetricGANPlusSampler.of(manifest, config.utterances_per_epoch, config.seed, config.history_share)
+    return MetricGANPlusSampler.of(
+        manifest, settings.utterances_per_epoch, settings.seed, settings.history_share
+    )
 
 
-def schedule(config: Config) -> Schedule:
+def schedule(settings: Settings) -> Schedule:
     """Returns what an epoch consists of: D, G, evaluation, from the first one on."""
     return Schedule(
-        config.epochs,
+        settings.epochs,
         ("enhancement", "discriminator", "generator", "evaluation"),
         first_generator_epoch=1,
         quantised=False,
         to_int16=audio.to_saturated_int16,
-        warm_up_epochs=config.warm_up_epochs,
+        warm_up_epochs=settings.warm_up_epochs,
+        generator_cost=1.3,
+        evaluation=Evaluation((settings.select,), prepare=metric_feedback.limited),
     )
 
 
-def selection(config: Config) -> Selection:
-    """Returns what is evaluated and kept."""
-    return Selection((config.select,), kept=(f"best on {config.select}", "last"), prepare=metric_gan.limited)
-
-
-def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer]:
+def fit(settings: Settings, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns the enhancers: best on validation, last epoch."""
-    manifest = manifest.with_validation(config.validation_speakers.split(","))
-    players = MetricGANPlusSteps(
-        *build(config),
-        TorchAdam(config.learning_rate),
-        TorchAdam(config.learning_rate),
-        config.mask_floor,
-        config.clip_norm,
-        config.clip_scope,
-        config.largest_slope,
-        config.target_score,
-        config.mse_weight,
+    manifest = manifest.with_validation(settings.validation_speakers)
+    shortest = (metricgan_plus.MINIMUM_FRAMES - 1) * front_end(settings).hop
+    manifest = metric_feedback.long_enough(manifest, shortest, run)
+    generator, discriminator = build(settings)
+    steps = Game(settings, generator, discriminator).steps()
+    goals = (targets.single(settings.metric, NAMES),)
+    feedback = MetricFeedback(
+        steps,
+        (generator,),
+        Material(front_end(settings), UtteranceReader(), manifest.training()),
+        sampler(settings, manifest),
+        targets.Scorer(run.pool, goals, ("pesq-wb-lqo", "stoi"), audio.SAMPLE_RATE),
+        schedule(settings),
     )
-    target = targets.single(config.metric, NAMES)
-    scorer = targets.Scorer(run.pool, (target,), ("pesq-wb-lqo", "stoi"), audio.SAMPLE_RATE)
-    trainer = MetricGANTrainer(
-        players,
-        front_end(config),
-        UtteranceReader(),
-        manifest,
-        scorer,
-        sampler(config, manifest),
-        schedule(config),
-        selection(config),
-        run,
-    )
-    trainer.fit()
-    return trainer.systems({"recipe": "metricgan_plus", "metric": scorer.chosen_by, "seed": config.seed})
-
-
-def estimate(config: Config, manifest: Manifest) -> Plan:
-    """Counts steps and estimates time and disk space."""
-    manifest = manifest.with_validation(config.validation_speakers.split(","))
-    plans = sampler(config, manifest), schedule(config), selection(config), manifest
-    return Plan(*metric_gan.plan(MetricGANPlusSteps, *plans, SECONDS_PER_STEP))
+    feedback.after_warm_up = lambda: forget_moments(steps["generator"].players[0].optimizer)
+    keep = metric_feedback.train(feedback, manifest, run)
+    facts = {"recipe": "metricgan_plus", "metric": feedback.scorer.chosen_by, "seed": settings.seed}
+    return metric_feedback.systems(feedback, keep, (f"best on {settings.select}", "last"), facts)
 
 
 SECONDS_PER_STEP = 0.06  # of a discriminator step for a second of audio on two cores
+
+
+def plan(settings: Settings, manifest: Manifest) -> Plan:
+    """Counts steps and estimates time and disk space."""
+    manifest = manifest.with_validation(settings.validation_speakers)
+    steps, cost, size = metric_feedback.count_steps(sampler(settings, manifest), schedule(settings), manifest)
+    return Plan(steps, SECONDS_PER_STEP * manifest.mean_seconds() * cost, size)
+
+
+def outcome(settings: Settings) -> Enhancement:
+    """An enhancer, held against the comparison with other systems."""
+    return Enhancement(
+        table="Comparison",
+        rows="MetricGAN+" if settings.metric == "pesq" and not settings.causal else "",
+        metrics=targets.shown((targets.single(settings.metric, NAMES),), PAPER.metrics),
+        chosen_on=settings.select,
+        statements=(CAUSAL,) if settings.causal else (),
+    )

@@ -3,7 +3,7 @@
 A recipe is a Python module that holds
 
 * `PAPER`: a `Paper`,
-* `Settings`: a frozen dataclass on `settings.Settings`, each field made by `setting`,
+* `Settings`: a frozen dataclass on `BaseSettings`, each field made by `setting`,
 * `VARIANTS`: settings by name, the first one the default; `"mini"` is for the bundled corpus,
 * `build(settings)`: the networks,
 * `fit(settings, manifest, run)`: trains and returns the systems by name, the one to keep first,
@@ -34,9 +34,9 @@ from typing import Any
 
 from keras_segan.data.manifest import Manifest
 from keras_segan.errors import RecipeError, unknown
-from keras_segan.reproduction.settings import Settings, setting
+from keras_segan.reproduction.settings import BaseSettings, setting
 
-__all__ = ["Paper", "Plan", "Published", "Recipe", "Settings", "load", "names", "setting", "summary"]
+__all__ = ["BaseSettings", "Paper", "Plan", "Published", "Recipe", "load", "names", "setting", "summary"]
 
 PACKAGE = "keras_segan.reproductions"
 MINI = "mini"
@@ -138,8 +138,8 @@ class Recipe:
     name: str
     summary: str
     paper: Paper
-    settings: type[Settings]
-    variants: Mapping[str, Settings]
+    settings: type[BaseSettings]
+    variants: Mapping[str, BaseSettings]
     build: Callable[[Any], Any]
     fit: Callable[[Any, Manifest, Any], dict[str, Any]]
     plan: Callable[[Any, Manifest], Plan]
@@ -226,8 +226,8 @@ def _is(kind: type | tuple[type, ...]) -> Callable[[Any], bool]:
 _PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "PAPER": ("a Paper", _is(Paper)),
     "Settings": (
-        "a frozen dataclass on Settings",
-        lambda value: isinstance(value, type) and issubclass(value, Settings),
+        "a frozen dataclass on BaseSettings",
+        lambda value: isinstance(value, type) and issubclass(value, BaseSettings),
     ),
     "VARIANTS": ("settings by name", lambda value: isinstance(value, Mapping) and bool(value)),
     "build": ("a function of the settings", callable),

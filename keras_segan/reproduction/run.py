@@ -16,7 +16,7 @@ from keras_segan.errors import DataError
 from keras_segan.metrics.pool import ScoringPool
 from keras_segan.reproduction import outcomes, tables
 from keras_segan.reproduction import recipe as recipes
-from keras_segan.reproduction.recipe import Recipe, Settings
+from keras_segan.reproduction.recipe import BaseSettings, Recipe
 from keras_segan.reproduction.settings import as_text, changed, differences, is_length
 from keras_segan.training.loop import Stopped
 from keras_segan.training.run_folder import Run, environment, is_run
@@ -86,7 +86,7 @@ class Job:
     request: Request
     recipe: Recipe
     variant: str
-    settings: Settings
+    settings: BaseSettings
     manifest: Manifest | None
     unmixed: sources.Sources | None = None
 

@@ -1,6 +1,6 @@
 """Settings of a reproduction: fields that carry their unit, source and meaning as data.
 
-A recipe's settings are a frozen dataclass on `Settings`, each field made by `setting`:
+A recipe's settings are a frozen dataclass `Settings` on `BaseSettings`, each field made by `setting`:
 
     epochs: int = setting(600, "GAN_epoch in the program", unit="epochs", at_least=1, role="length")
 
@@ -48,7 +48,7 @@ class About:
 
 
 def setting(default: Any, meaning: str = "", **about: Any) -> Any:
-    """Declares a field of a `Settings` class.
+    """Declares a field of a settings class.
 
     Args:
         default: Value of the default variant.
@@ -62,8 +62,8 @@ def setting(default: Any, meaning: str = "", **about: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Base of all settings; a recipe adds its own fields and may override `check`."""
+class BaseSettings:
+    """Base of all settings; a recipe's own class adds fields and may override `check`."""
 
     corpus: str = setting("folder", "corpus that the variant was published on", role="neutral")
     seed: int = setting(
@@ -92,7 +92,7 @@ class Settings:
 
 
 def about(field: dataclasses.Field) -> About:
-    """Returns what is known of a field of a `Settings` class."""
+    """Returns what is known of a field of a settings class."""
     return field.metadata.get("about", About())
 
 
@@ -115,7 +115,7 @@ def _check_value(name: str, value: Any, facts: About):
             raise ValueError(f"{name} must be at most {facts.at_most:g}, not {part}.")
 
 
-def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+def changed(settings: BaseSettings, changes: Mapping[str, Any]) -> BaseSettings:
     """Returns settings with some values replaced.
 
     Args:
@@ -195,7 +195,7 @@ def type_name(kind: Any) -> str:
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}[kind]
 
 
-def differences(settings: Settings, reference: Settings) -> list[str]:
+def differences(settings: BaseSettings, reference: BaseSettings) -> list[str]:
     """Says which values differ from a variant's, but for those that choose a row or do not matter."""
     found = []
     for field in dataclasses.fields(settings):
@@ -216,7 +216,7 @@ def as_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
-def listed(settings: Settings) -> list[dict[str, Any]]:
+def listed(settings: BaseSettings) -> list[dict[str, Any]]:
     """Lists settings as records: name, value, unit, source, meaning, type and role."""
     kinds = typing.get_type_hints(type(settings))
     records = []

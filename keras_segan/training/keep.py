@@ -55,23 +55,23 @@ class Best(Keep):
         network: The network.
         column: The column; rounds without it are passed over.
         higher_is_better: Whether large values are good.
-        name: Name in the checkpoint, where there are several.
+        first: Epoch or iteration before which weights do not count.
     """
 
-    def __init__(
-        self, network: keras.Model, column: str, higher_is_better: bool = False, name: str = "best"
-    ):
+    name = "best"  # in the checkpoint
+
+    def __init__(self, network: keras.Model, column: str, higher_is_better: bool = False, first: int = 0):
         self.network = network
         self.column = column
         self.sign = 1.0 if higher_is_better else -1.0
-        self.name = name
+        self.first = first
         self.kept: Kept | None = None
         self.value = -float("inf")
 
     def after_round(self, position: int, row: Mapping[str, Any]):
         """Keeps the weights if they are the best so far."""
         value = row.get(self.column)
-        if value is not None and self.sign * value > self.value:
+        if position >= self.first and value is not None and self.sign * value > self.value:
             self.value = self.sign * value
             self.kept = Kept(position, self.network.get_weights())
 
@@ -94,15 +94,15 @@ class MeanOfLast(Keep):
     Args:
         network: The network.
         rounds: Number of rounds.
-        name: Name in the checkpoint, where there are several.
     """
 
-    def __init__(self, network: keras.Model, rounds: int, name: str = "mean"):
+    name = "mean"  # in the checkpoint
+
+    def __init__(self, network: keras.Model, rounds: int):
         if rounds < 1:
             raise ValueError(f"The mean of the last {rounds} rounds does not exist; keep at least one.")
         self.network = network
         self.rounds = rounds
-        self.name = name
         self._last: list[Kept] = []
 
     @property

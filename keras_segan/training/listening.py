@@ -1,14 +1,15 @@
 """Training for listening enhancement: speech is changed before noise is added to it."""
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_segan.data.manifest import Utterance
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.front_ends.band_gain import BANDS, heard
-from keras_segan.models.base import ListeningEnhancer
-from keras_segan.training.metric_gan import MetricGANTrainer
+from keras_segan.models.base import Enhancer, ListeningEnhancer
+from keras_segan.training.metric_feedback import Material
 
 LEVEL = 0.03  # root mean square of speech, so that louder noise does not clip
 
@@ -46,34 +47,42 @@ def _rms(waveform: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
 
 
-class ListeningTrainer(MetricGANTrainer):
-    """The loop for speech that is changed and then heard in noise.
+class ListeningMaterial(Material):
+    """The material of a game for speech that is changed and then heard in noise.
 
-    Arguments are those of `MetricGANTrainer`, with a `BandGainFrontEnd` and a `ListeningReader`.
+    `clean` is here the generators' input, bands of speech and noise `(frames, 2 * bands)`; `noisy` are the
+    bands of speech that was not changed. The front end is a `BandGainFrontEnd`, the reader a
+    `ListeningReader`.
     """
 
     enhancer_class = ListeningEnhancer
+    reader: ListeningReader
 
-    def _noisy(self, index: int) -> tuple[np.ndarray, ...]:
+    def analysed(self, index: int) -> tuple[np.ndarray, ...]:
         """Returns the generators' input, and the bands of speech that was not changed."""
-        utterance = self.train[index]
 
         def analyse():
-            features, _ = self.front_end.analyse(self.reader.clean(utterance), self.reader.noise(utterance))
+            features, _ = self._analyse(index)
             return features, features[:, :BANDS]
 
         return self._features.get(("noisy", index), analyse)
 
-    def _clean(self, index: int) -> np.ndarray:
-        return self._noisy(index)[0]
+    def clean(self, index: int) -> np.ndarray:
+        """Returns the generators' input."""
+        return self.analysed(index)[0]
 
-    def _synthesise(self, index: int, mask: np.ndarray) -> np.ndarray:
-        utterance = self.train[index]
-        _, analysis = self.front_end.analyse(self.reader.clean(utterance), self.reader.noise(utterance))
-        return self.front_end.synthesise(mask, analysis)
+    def synthesise(self, index: int, output: np.ndarray) -> np.ndarray:
+        """Returns the speech as a generator's gains make it, without the noise."""
+        return self.front_end.synthesise(output, self._analyse(index)[1])
 
-    def _scored(self, utterance: Utterance, enhanced: np.ndarray) -> np.ndarray:
+    def heard(self, utterance: Utterance, enhanced: np.ndarray) -> np.ndarray:
+        """Returns the changed speech in its noise."""
         return heard(enhanced * np.float32(utterance.scale), self.reader.noise(utterance))
 
-    def _enhance(self, enhancer: ListeningEnhancer, utterances: list[Utterance]) -> list[np.ndarray]:
+    def enhance(self, enhancer: Enhancer, utterances: Sequence[Utterance]) -> list[np.ndarray]:
+        """Returns what a listener hears of utterances that are evaluated."""
         return [enhancer.enhance_utterance(utterance, self.reader) for utterance in utterances]
+
+    def _analyse(self, index: int) -> tuple:
+        utterance = self.utterances[index]
+        return self.front_end.analyse(self.reader.clean(utterance), self.reader.noise(utterance))

@@ -19,6 +19,7 @@ from keras_segan.training.run_folder import Run, assign_variables, variables_to_
 from keras_segan.training.step import Step, fetch
 
 TRAIN = "train"  # name of the step where there is only one
+ITERATION = "iteration"
 
 
 class Stopped(KsegError):
@@ -71,7 +72,7 @@ class Rounds:
 
     Attributes:
         total: Length of the training in `unit`.
-        unit: First column of the log: "epoch" or "iteration".
+        unit: First column of the log: "epoch" or `ITERATION`.
         length: Units in a round; the last one may be shorter.
         log_start: Whether the state before the first step is measured and logged, too.
     """
@@ -98,20 +99,41 @@ class _Progress:
     rounds: int = 0
     batches: int = 0
     columns: dict[str, list[float]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A step that was taken; what it logged is still on the device, the arrays are let go.
+
+    Attributes:
+        number: Number of the batch in its round, from 1.
+        step: Name of the step.
+        label: Label of the batch, or the name of the step and "_" where the batch took several.
+        weight: Weight of the batch.
+        logged: What the step returned.
+    """
+
+    number: int
+    step: str
+    label: str
+    weight: int
+    logged: Mapping[str, Any]
 
 
 class Training:
     """Trains to the last round, from the last checkpoint or from the beginning.
 
     Args:
-        steps: Steps by name. Columns of the log carry the name of the step where a batch takes several.
+        steps: Steps by name. Columns of the log begin with the name of the step where a batch takes several.
         source: Where the batches come from.
         rounds: How training is divided.
         run: The run folder.
         keep: Which weights stay.
 
     Attributes:
+        at_start: Called once, before the first step of a training that has no checkpoint, such as a
+            pre-training of other kind.
         before_round: Called with the number of a round before it begins, such as a learning rate's schedule.
         measure: Called at the end of a round for further columns of the log, such as a validation loss.
         done: Number of complete rounds.
@@ -123,10 +145,11 @@ class Training:
         self.rounds = rounds
         self.run = run
         self.keep = keep
+        self.at_start: Callable[[], None] = lambda: None
         self.before_round: Callable[[int], None] = lambda number: None
         self.measure: Callable[[], dict[str, float]] = dict
         self._progress = _Progress()
-        self._pending: list[tuple[Batch, str, Mapping[str, Any]]] = []
+        self._pending: list[_Taken] = []
 
     @property
     def done(self) -> int:
@@ -140,10 +163,11 @@ class Training:
             Stopped: If the run's time was up; a checkpoint has been written.
             KsegError: If a loss is not finite.
         """
-        self.restore()
+        if not self.restore():
+            self.at_start()
+            if self.rounds.log_start:
+                self._log(0, {})
         self._start_progress()
-        if self.rounds.log_start and not self.done and not self._progress.batches:
-            self._log(0, {})
         while self.done < self.rounds.count:
             self._round(self.done + 1)
         self.run.end_progress()
@@ -153,81 +177,83 @@ class Training:
         self.run.start_progress(sum(work), sum(work[: self.done]))
 
     def _round(self, number: int):
+        start = time.perf_counter() - self._progress.seconds
         self.before_round(number)
         skipped = self._progress.batches
         for position, batch in enumerate(self.source.round(number)):
             if position >= skipped:
                 self._take(batch)
-                self._progress.batches += 1
-                if self.run.time_is_up:
-                    self._stop(number)
+            self.run.advance(batch.work, batch.where or self._where(number, position))
+            if position >= skipped and self.run.time_is_up:
+                self._stop(number, time.perf_counter() - start)
         self._collect(number)
         row = self._means()
+        taken = self._progress.batches
         self._progress = _Progress(number)
-        self._log(number, row)
-        self._checkpoint()
+        self._log(number, row, start)
+        self._checkpoint(taken)
 
     def _take(self, batch: Batch):
         """Takes the steps of a batch; their losses stay on the device until the line of the log."""
-        start = time.perf_counter()
         arrays = batch.arrays()
+        self._progress.batches += 1
         for name in batch.steps:
             step = self.steps[name]
             wanted = {key: value for key, value in arrays.items() if key in step.shapes}
-            self._pending.append((batch, name, step(**wanted)))
-        spent = self._progress.seconds
-        kind = batch.label or batch.steps[0]
-        spent[kind] = spent.get(kind, 0.0) + time.perf_counter() - start
-        self.run.advance(batch.work, batch.where or self._where())
+            logged = step(**wanted)
+            label = batch.label or (f"{name}_" if len(batch.steps) > 1 else "")
+            self._pending.append(_Taken(self._progress.batches, name, label, batch.weight, logged))
 
-    def _where(self) -> str:
-        done = self._progress
-        return f"{self.rounds.unit} {self.rounds.end(done.rounds)} of {self.rounds.total}, batch {done.batches + 1}"
+    def _where(self, number: int, position: int) -> str:
+        return f"{self.rounds.unit} {self.rounds.end(number)}/{self.rounds.total}, batch {position + 1}"
 
     def _collect(self, number: int):
         """Fetches what the steps have logged since the last time."""
-        groups: dict[tuple[str, str], list[tuple[Batch, Mapping[str, Any]]]] = {}
-        for batch, step, logged in self._pending:
-            groups.setdefault((step, batch.label), []).append((batch, logged))
+        groups: dict[tuple[str, str], list[_Taken]] = {}
+        for taken in self._pending:
+            groups.setdefault((taken.step, taken.label), []).append(taken)
         self._pending = []
         for (step, label), entries in groups.items():
-            for name, values in fetch([logged for _, logged in entries]).items():
-                self._require_finite(values, name, number)
+            for name, values in fetch([each.logged for each in entries]).items():
+                self._require_finite(name, values, entries, number)
                 column = self._progress.columns.setdefault(self._column(step, label, name), [])
-                for (batch, _), value in zip(entries, values, strict=True):
-                    column += [value] * batch.weight
+                for taken, value in zip(entries, values, strict=True):
+                    column += [value] * taken.weight
 
     def _column(self, step: str, label: str, name: str) -> str:
-        if label:
-            # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
-            player = next(p.name for p in self.steps[step].players if name.startswith(f"{p.name}_"))
-            return label + name.removeprefix(player)
-        return name if step == TRAIN else f"{step}_{name}"
+        if not label or label.endswith("_"):
+            return label + name
+        # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
+        return label + name.removeprefix(self.steps[step].player_of(name).name)
 
-    def _require_finite(self, values: Sequence[float], name: str, number: int):
-        bad = [position for position, value in enumerate(values) if not math.isfinite(value)]
-        if bad:
-            raise KsegError(
-                f"{name} is {values[bad[0]]} in step {bad[0] + 1} of its kind in {self.rounds.unit} "
-                f"{self.rounds.end(number)}. Training has diverged; the last good checkpoint is "
-                f"{self.run.last_checkpoint() or 'the beginning'}."
-            )
+    def _require_finite(self, name: str, values: Sequence[float], entries: Sequence[_Taken], number: int):
+        for taken, value in zip(entries, values, strict=True):
+            if not math.isfinite(value):
+                player = self.steps[taken.step].player_of(name).name
+                raise KsegError(
+                    f"{name} of player '{player}' in step '{taken.step}' is {value} in batch {taken.number} of "
+                    f"{self.rounds.unit} {self.rounds.end(number)}: training has diverged. The last good "
+                    f"checkpoint is {self.run.last_checkpoint() or 'the beginning'}."
+                )
 
     def _means(self) -> dict[str, float]:
         return {name: float(np.mean(values)) for name, values in self._progress.columns.items()}
 
-    def _log(self, number: int, row: dict[str, Any]):
+    def _log(self, number: int, row: dict[str, Any], start: float | None = None):
         measured = self.measure()
         position = self.rounds.end(number)
-        row = {self.rounds.unit: position, **row, **measured, **(self.source.facts() if number else {})}
-        self.keep.after_round(position, row)
+        row = {self.rounds.unit: position, **row, **measured}
+        if start is not None:
+            row |= {**self.source.facts(), "seconds": round(time.perf_counter() - start, 2)}
+            self.keep.after_round(position, row)
         self.run.log_epoch(row)
         shown = [f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float)]
         self.run.say(f"{self.rounds.unit} {position}: {', '.join(shown)}")
 
-    def _stop(self, number: int):
+    def _stop(self, number: int, seconds: float):
         self._collect(number)
-        self._checkpoint()
+        self._progress.seconds = seconds
+        self._checkpoint(self._progress.batches)
         self.run.end_progress()
         raise Stopped(
             f"Stopped in {self.rounds.unit} {self.rounds.end(number)} of {self.rounds.total}, as asked; "
@@ -246,7 +272,8 @@ class Training:
                     groups[f"{step_name}.{name}"] = new
         return groups
 
-    def _checkpoint(self):
+    def _checkpoint(self, taken: int):
+        """Saves a checkpoint; `taken` batches of the round under way or just completed have been trained on."""
         state, arrays = self.source.state()
         kept, weights = self.keep.state()
         groups = {**self.variables(), **{f"keep.{name}": each for name, each in weights.items()}}
@@ -255,23 +282,36 @@ class Training:
         facts = {
             "rounds": progress.rounds,
             "batches": progress.batches,
+            "taken": taken,
             "columns": progress.columns,
+            "seconds": progress.seconds,
             "source": state,
             "keep": kept,
         }
         position = self.rounds.end(progress.rounds)
         self.run.save_checkpoint(position, {**variables_to_arrays(groups), **named}, facts)
 
-    def restore(self):
-        """Goes back to the last checkpoint, if there is one; `fit` does it itself."""
+    def restore(self) -> bool:
+        """Goes back to the last checkpoint; `fit` does it itself.
+
+        Returns:
+            Whether there was one.
+        """
         checkpoint = self.run.load_checkpoint()
         if checkpoint is None:
             self.run.log.clear()
-            return
+            return False
         arrays, facts = checkpoint
         assign_variables(self.variables(), arrays)
         prefix = "source."
         own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
         self.source.restore(facts["source"], own)
         self.keep.restore(facts["keep"], arrays)
-        self._progress = _Progress(facts["rounds"], facts["batches"], facts["columns"])
+        self._progress = self._resumed(facts)
+        return True
+
+    def _resumed(self, facts: Mapping[str, Any]) -> _Progress:
+        if facts["position"] < self.rounds.end(facts["rounds"]):
+            # The last round was cut short by the end of a training that is now longer.
+            return _Progress(facts["rounds"] - 1, facts["taken"])
+        return _Progress(facts["rounds"], facts["batches"], facts["columns"], facts["seconds"])

@@ -75,16 +75,47 @@ class TorchAdam(Adam):
         return self.epsilon * ops.sqrt(1 - power)
 
 
-def global_norm(gradients):
-    """Returns the Euclidean norm over all elements of a list of gradients."""
-    return ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+def forget_moments(optimizer: keras.optimizers.Optimizer):
+    """Starts an optimizer anew: those of a warm-up are of another size than what follows."""
+    for variable in optimizer.variables:
+        if variable is not optimizer.learning_rate:
+            variable.assign(ops.zeros_like(variable))
 
 
-def clip_factor(norm, limit: float):
-    """Returns what torch's `clip_grad_norm_` multiplies gradients by: at most 1.
+@keras.saving.register_keras_serializable("keras_segan")
+class MomentumSGD(keras.optimizers.Optimizer):
+    """`keras.optimizers.SGD` whose momentum is a variable, like its learning rate.
+
+    A schedule can change both between steps; in Keras's the momentum is a constant of the compiled step.
 
     Args:
-        norm: Their global norm.
-        limit: The largest norm.
+        learning_rate: Step size.
+        momentum: Share of the last step that is taken again, at first.
+        **kwargs: Of `keras.optimizers.Optimizer`.
+
+    Attributes:
+        momentum: The variable, once the optimizer is built.
     """
-    return ops.minimum(limit / (norm + 1e-6), 1.0)
+
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self._first_momentum = momentum
+
+    def build(self, variables):
+        """Makes momentum and velocities."""
+        if self.built:
+            return
+        super().build(variables)
+        first = keras.initializers.Constant(self._first_momentum)
+        self.momentum = self.add_variable((), first, dtype="float32", name="momentum")
+        self._velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable."""
+        velocity = self._velocities[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.momentum - gradient * learning_rate)
+        self.assign_add(variable, velocity)
+
+    def get_config(self) -> dict:
+        """Configuration for serialisation."""
+        return {**super().get_config(), "momentum": self._first_momentum}

@@ -5,7 +5,7 @@ so no network is ever frozen by a flag.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,6 +67,11 @@ class Player:
         """The variables whose gradients its rule sees besides."""
         return _trainable(self.watched)
 
+    @property
+    def all_networks(self) -> tuple[keras.Model, ...]:
+        """The networks that it moves or watches."""
+        return (*self.networks, *self.watched)
+
     def arguments(self, names: Sequence[str]) -> dict[str, str]:
         """Returns the array of a batch that each argument of the loss takes.
 
@@ -78,6 +83,9 @@ class Player:
         """
         taken = {}
         for parameter in inspect.signature(self.loss).parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                taken |= {name: name for name in names}
+                continue
             array = self.inputs.get(parameter.name, parameter.name)
             if array in names:
                 taken[parameter.name] = array
@@ -102,12 +110,27 @@ def check_players(players: Sequence[Player]):
     """
     owners: dict[tuple[str, Any], int] = {}
     for number, player in enumerate(players):
-        owned = [("name", player.name), ("optimizer", id(player.optimizer))]
-        owned += [("variable", id(variable)) for variable in player.variables]
-        owned += [("network name", network.name) for network in player.networks]
+        owned = [("a name", player.name), ("an optimizer", id(player.optimizer))]
+        owned += [("a variable", id(variable)) for variable in player.variables]
+        owned += [("a network's name", network.name) for network in player.networks]
         for kind, thing in owned:
             first = owners.setdefault((kind, thing), number)
             if first != number:
                 raise ValueError(
-                    f"Players '{players[first].name}' and '{player.name}' share a {kind}; give each its own."
+                    f"Players '{players[first].name}' and '{player.name}' share {kind}; give each its own."
                 )
+
+
+def check_names(networks: Iterable[keras.Model]):
+    """Checks that networks, which a checkpoint tells apart by their names, have different ones.
+
+    Args:
+        networks: Networks, also the same one several times.
+
+    Raises:
+        ValueError: If two of them have the same name.
+    """
+    named: dict[str, keras.Model] = {}
+    for network in networks:
+        if named.setdefault(network.name, network) is not network:
+            raise ValueError(f"Two networks are called '{network.name}'; give each a name of its own.")

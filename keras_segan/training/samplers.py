@@ -98,8 +98,8 @@ class Sampler:
         """Returns what a checkpoint has to hold, as JSON holds it."""
         return {
             "random": self.rng.getstate(),
-            "order": self.order,
-            "validation": self.validation,
+            "order": list(self.order),
+            "validation": list(self.validation),
             "history": [(e.kind, e.utterance, e.epoch, e.scores) for e in self.replay.history],
         }
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_segan import backends
-from keras_segan.training.player import Player, check_players
+from keras_segan.training.player import Player, check_names, check_players
 
 Shapes = Mapping[str, tuple[int | None, ...]]
 
@@ -27,7 +27,7 @@ class Step:
         jit: Whether XLA compiles the step on TensorFlow, anew for every length.
 
     Raises:
-        ValueError: If two players share a name, an optimizer or a variable.
+        ValueError: If two players share a name, an optimizer or a variable, or two networks a name.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Step:
         self.jit = jit
         self._compiled: dict[tuple[str, ...], Callable] = {}
         check_players(self.players)
+        check_names([*(network for player in players for network in player.all_networks), *self.others])
         for player in self.players:
             # Built now: an optimizer that builds lazily would come back from a checkpoint without moments.
             if not player.optimizer.built:
@@ -55,11 +56,16 @@ class Step:
         """All variables that the step may change, by name: networks, optimizers, rules."""
         groups: dict[str, Sequence[keras.Variable]] = {}
         for player in self.players:
-            groups |= {network.name: network.variables for network in (*player.networks, *player.watched)}
+            groups |= {network.name: network.variables for network in player.all_networks}
             groups[f"{player.name}_optimizer"] = player.optimizer.variables
             if player.rule is not None and player.rule.variables:
                 groups[f"{player.name}_rule"] = player.rule.variables
         return groups | {network.name: network.variables for network in self.others}
+
+    def player_of(self, name: str) -> Player:
+        """Returns the player that logs a name; where one player's name begins another's, the longer one."""
+        players = [player for player in self.players if name.startswith(f"{player.name}_")]
+        return max(players, key=lambda player: len(player.name))
 
     def __call__(self, **batch: np.ndarray) -> dict[str, Any]:
         """Trains every player on a batch.
@@ -131,14 +137,15 @@ def fetch(logged: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     """
     if not logged:
         return {}
-    names = list(logged[0])
-    table = ops.stack([ops.stack([ops.cast(row[name], "float32") for name in names]) for row in logged])
-    return dict(zip(names, ops.convert_to_numpy(table).T.tolist(), strict=True))
+    table = {name: ops.stack([row[name] for row in logged]) for name in logged[0]}
+    return {
+        name: ops.convert_to_numpy(column).astype(np.float32).tolist() for name, column in table.items()
+    }
 
 
 def evaluation(
     loss: Callable[..., Any], networks: Sequence[keras.Model], shapes: Shapes
-) -> Callable[..., float]:
+) -> Callable[..., Any]:
     """Compiles a loss that nobody is moved by, for validation.
 
     Args:
@@ -147,13 +154,25 @@ def evaluation(
         shapes: Shape of each array, with `None` for free axes.
 
     Returns:
-        A function of arrays by name.
+        A function of arrays by name; its value is left where it was computed.
     """
     names = tuple(shapes)
     state = distinct(variable for network in networks for variable in network.variables)
     compiled = backends.compile_step(
         lambda *values: loss(**dict(zip(names, values, strict=True))), state, list(shapes.values())
     )
-    return lambda **arrays: float(
-        ops.convert_to_numpy(compiled(*(np.asarray(arrays[name], np.float32) for name in names)))
-    )
+    return lambda **arrays: compiled(*(np.asarray(arrays[name], np.float32) for name in names))
+
+
+def mean_loss(loss: Callable[..., Any], batches: Iterable[Mapping[str, np.ndarray]]) -> float:
+    """Returns the mean of a loss over batches, in which every example counts the same.
+
+    Args:
+        loss: Returned by `evaluation`.
+        batches: Arrays by name, the first axis that of the examples.
+    """
+    sizes, values = [], []
+    for batch in batches:
+        sizes.append(len(next(iter(batch.values()))))
+        values.append({"loss": loss(**batch)})
+    return float(np.average(fetch(values)["loss"], weights=sizes))

@@ -62,6 +62,12 @@ def single(text: str, names: Mapping[str, str]) -> Target:
     return found[0]
 
 
+def shown(targets: tuple[Target, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the definition ids of a table: the targets' that are not usual there, and the usual ones."""
+    wanted = [name for target in targets for name in target.maps if name not in usual]
+    return tuple(dict.fromkeys([*wanted, *usual]))
+
+
 def _map(metric: metrics.Metric, name: str | None) -> Callable[[float], float]:
     if not (name or metric.default_scale):
         raise MetricError(

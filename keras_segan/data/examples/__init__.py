@@ -1,0 +1,1 @@
+"""What a training step eats: one protocol (`base`), in memory (`frames`) and on disk (`stored`)."""
