@@ -376,7 +376,7 @@ def read_text(path: Path | str, most: int = MAX_TEXT) -> str:
         size += len(line)
         if size > most:
             raise FileError(f"{printable(path)}: has more than {most} characters; this is another file.")
-        if not _is_decoded(line):
+        if not is_decoded(line):
             raise _not_text(path, number)
         lines.append(line)
     return "".join(lines)
@@ -446,7 +446,8 @@ def _not_text(path: Path | str, line: int) -> FileError:
     return FileError(f"{printable(path)} line {line}: is not UTF-8 text; {hint}.")
 
 
-def _is_decoded(text: str) -> bool:
+def is_decoded(text: str) -> bool:
+    """Says whether a text holds no bytes that are not UTF-8."""
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
@@ -488,7 +489,7 @@ class Row:
             FileError: If it is empty and may not be, or is not UTF-8.
         """
         value = self.path(column, default).strip()
-        if not _is_decoded(value):
+        if not is_decoded(value):
             raise self.error(column, "is not UTF-8 text; save the table as UTF-8")
         return value
 

@@ -1,14 +1,13 @@
-"""Pairing of clean and noisy files by name."""
+"""Pairing of files by name."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_segan.data.folders import audio_files
-from keras_segan.data.manifest import Utterance
 from keras_segan.errors import DataError
+from keras_segan.files import printable
 
 NAMED_IN_ERRORS = 5
 
@@ -19,6 +18,30 @@ class Pair(NamedTuple):
     stem: str
     clean: Path
     noisy: Path
+
+
+def partners(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Finds for names their equals among others.
+
+    Args:
+        names: Relative stems.
+        others: The same.
+
+    Returns:
+        The other name by name; names that differ in upper and lower case are equal where no two others are.
+    """
+    names, others = list(names), set(others)
+    found = {name: name for name in names if name in others}
+    spare = [name for name in names if name not in found]
+    free = [name for name in others if name not in found]
+    counts = Counter(name.casefold() for name in [*spare, *free])
+    folded = {name.casefold(): name for name in free}
+    found |= {
+        name: folded[name.casefold()]
+        for name in spare
+        if name.casefold() in folded and counts[name.casefold()] == 2
+    }
+    return found
 
 
 def pair(clean_dir: Path | str, noisy_dir: Path | str) -> tuple[list[Pair], list[Path]]:
@@ -35,32 +58,16 @@ def pair(clean_dir: Path | str, noisy_dir: Path | str) -> tuple[list[Pair], list
         DataError: If a folder is missing.
     """
     clean, noisy = audio_files(clean_dir), audio_files(noisy_dir)
-    pairs = [Pair(stem, clean[stem], noisy[stem]) for stem in clean if stem in noisy]
-    unpaired = [clean[stem] for stem in clean if stem not in noisy]
-    unpaired += [noisy[stem] for stem in noisy if stem not in clean]
+    found = partners(clean, noisy)
+    pairs = [Pair(stem, clean[stem], noisy[found[stem]]) for stem in clean if stem in found]
+    unpaired = [clean[stem] for stem in clean if stem not in found]
+    unpaired += [noisy[stem] for stem in sorted(noisy.keys() - set(found.values()))]
     return pairs, unpaired
-
-
-def flat_id(stem: str) -> str:
-    """Turns a relative stem into an id; ids become file names, so they hold no slash."""
-    return stem.replace("/", "_")
-
-
-def unique_ids(utterances: Iterable[Utterance]) -> tuple[Utterance, ...]:
-    """Puts the split before every id if otherwise two would be equal."""
-    utterances = tuple(utterances)
-    if len({u.id for u in utterances}) == len(utterances):
-        return utterances
-    utterances = tuple(replace(u, id=f"{u.split}_{u.id}") for u in utterances)
-    twice = [name for name, count in Counter(u.id for u in utterances).items() if count > 1]
-    if twice:
-        raise DataError(f"Two pairs would get the id '{twice[0]}'; rename one of the files.")
-    return utterances
 
 
 def unpaired_error(unpaired: list[Path]) -> DataError:
     """Returns the error that names the first few files without a partner, and how many there are."""
-    named = ", ".join(str(path) for path in unpaired[:NAMED_IN_ERRORS])
+    named = ", ".join(printable(path) for path in unpaired[:NAMED_IN_ERRORS])
     more = f" and {len(unpaired) - NAMED_IN_ERRORS} more" if len(unpaired) > NAMED_IN_ERRORS else ""
     if len(unpaired) == 1:
         return DataError(f"{named}: this file has no partner; add the other file of the pair or remove it.")
