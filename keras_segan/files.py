@@ -348,7 +348,7 @@ def check_replaceable(
     if not path.exists() or _is_written_through(path):
         return
     if not is_ours(path):
-        what = "is a folder" if path.is_dir() else "is something else"
+        what = "is a folder" if path.is_dir() else "holds something else"
         raise DataError(f"{shown}: {what} and will not be replaced; choose another name.", exit_code=2)
     if not force:
         raise DataError(f"{shown}: exists already; use --force to replace it.", exit_code=2)
