@@ -5,18 +5,49 @@ A run's table, model cards and comparisons all come here, so that they cannot di
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from keras_segan import enhancement, evaluation
+from keras_segan import audio, enhancement, evaluation
 from keras_segan.data.manifest import Utterance
 from keras_segan.errors import KsegError
 from keras_segan.inference import PlainEnhancer, WaveformEnhancer
 from keras_segan.metrics.pool import ScoringPool
 
 GROUP = 32  # files that are on the disk before they are scored
+
+
+def scoring_rate(model: Any) -> int:
+    """Returns the rate in Hz at which a model's output is scored: 8000 if it works there, else 16000."""
+    return 8000 if model.front_end.sample_rate == 8000 else audio.SAMPLE_RATE
+
+
+def evaluate(
+    system: Any,
+    utterances: Sequence[Utterance],
+    scoring: evaluation.Scoring,
+    progress: Callable[..., Iterable] = lambda rows, total: rows,
+) -> evaluation.Evaluation:
+    """Scores a system's output and the noisy files, for the change that it brings.
+
+    Args:
+        system: An enhancer, or anything with `enhance(waveform)` and `sample_rate`.
+        utterances: The files.
+        scoring: Metrics, rate and number of workers.
+        progress: Wraps the iterator of rows, called with `total`; `tqdm` fits.
+
+    Returns:
+        A row for each utterance, in order.
+    """
+    with ScoringPool(scoring.jobs, scoring.dask, scoring.timeout) as pool:
+        noisy = list(noisy_rows(utterances, scoring, pool))
+        enhanced = progress(enhanced_rows(system, utterances, scoring, pool), total=len(utterances))
+        rows = [
+            dataclasses.replace(row, noisy=before.result) for row, before in zip(enhanced, noisy, strict=True)
+        ]
+    return evaluation.Evaluation(tuple(rows), scoring.metrics)
 
 
 def noisy_rows(

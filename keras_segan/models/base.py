@@ -11,7 +11,14 @@ from keras_segan.errors import ModelError
 from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain
 from keras_segan.inference import WaveformEnhancer
 
-__all__ = ["Enhancer", "FeatureMapper", "ListeningEnhancer", "Predictor", "SpectralMaskFrontEnd", "TrainedModel"]
+__all__ = [
+    "Enhancer",
+    "FeatureMapper",
+    "ListeningEnhancer",
+    "Predictor",
+    "SpectralMaskFrontEnd",
+    "TrainedModel",
+]
 
 # The front ends know nothing of Keras, so that an exported network can be used without it.
 for _front_end in FRONT_ENDS.values():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_segan import audio
+from keras_segan import files as file_names
 
 SOUNDS = ("noisy", "enhanced", "clean")
 FOLDER = "report/examples"
@@ -41,8 +42,7 @@ def files(folder: Path, name: str) -> dict[str, Path]:
     Returns:
         File by kind of sound.
     """
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name)[:100]
-    return {kind: folder / FOLDER / f"{safe}.{kind}.flac" for kind in SOUNDS}
+    return {kind: folder / FOLDER / f"{file_names.file_name(name)}.{kind}.flac" for kind in SOUNDS}
 
 
 def write(folder: Path, name: str, sounds: Mapping[str, np.ndarray], sample_rate: int):

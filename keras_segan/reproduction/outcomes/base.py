@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_segan import files
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.evaluation import bootstrap_interval
 from keras_segan.reproduction import plots
@@ -98,7 +99,7 @@ class Outcome(ABC):
 
         trained = {name: system for name, system in systems.items() if isinstance(system, keras.Model)}
         for number, (name, system) in enumerate(trained.items()):
-            file = "model.keras" if number == 0 else f"model-{file_name(name)}.keras"
+            file = "model.keras" if number == 0 else f"model-{files.file_name(name.replace(' ', '-'))}.keras"
             temporary = run.path(f"writing-{file}")
             system.save(temporary)
             temporary.replace(run.path(file))
@@ -247,9 +248,7 @@ class Outcome(ABC):
             if estimate is not None:
                 yield self._line(system, definition, published.get((row, definition)), estimate)
 
-    def _line(
-        self, system: str, definition: str, quoted: Published | None, estimate: Estimate | None
-    ) -> Row:
+    def _line(self, system: str, definition: str, quoted: Published | None, estimate: Estimate | None) -> Row:
         return Row(
             system=system,
             metric=self.label(definition),
@@ -313,8 +312,3 @@ def score_line(system: str, utterance: Utterance) -> dict[str, Any]:
     """Returns the first columns of a line of scores."""
     facts = {"speaker": utterance.speaker, "noise": utterance.noise, "snr": utterance.snr}
     return {"system": system, "id": utterance.id, **facts}
-
-
-def file_name(text: str) -> str:
-    """Returns a text as part of a file's name: letters, digits, dots, hyphens and underscores."""
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).lstrip(".")[:100] or "unnamed"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_segan import audio, comparison, enhancement, evaluation, metrics
+from keras_segan import audio, comparison, enhancement, evaluation, files, metrics
 from keras_segan.data.manifest import Utterance
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import KsegError, RecipeError
@@ -183,10 +183,10 @@ class Enhancement(Outcome):
         except (KsegError, OSError) as error:
             run.note(f"{utterance.id}: no spectrograms ({error})")
             return
-        path = run.path(f"report/spectrogram-{base.file_name(utterance.id)}.png")
+        path = run.path(f"report/spectrogram-{files.file_name(utterance.id)}.png")
         plots.spectrograms(sounds, self.sample_rate, path, f"{plots.title(run.folder)}\n{utterance.id}")
 
 
 def kept_file(run: Run, utterance: Utterance, suffix: str) -> Path:
     """Returns where the enhanced file of an utterance stays."""
-    return run.path(f"enhanced/{base.file_name(utterance.id)}{suffix}")
+    return run.path(f"enhanced/{files.file_name(utterance.id)}{suffix}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from keras_segan import audio, comparison, evaluation, metrics, prediction
+from keras_segan import audio, comparison, evaluation, files, metrics, prediction
 from keras_segan.data.manifest import Utterance
 from keras_segan.errors import KsegError, RecipeError
 from keras_segan.reproduction import plots
@@ -179,7 +179,7 @@ class Prediction(Outcome):
             if points:
                 labels = (f"true {self._target}", f"predicted by {name}")
                 figure = plots.scatter(points, labels, "equal")
-                figure.savefig(run.path(f"report/scatter-{base.file_name(name)}.png"), dpi=130)
+                figure.savefig(run.path(f"report/scatter-{files.file_name(name)}.png"), dpi=130)
 
 
 def agreement(definition: str, true: np.ndarray, predicted: np.ndarray) -> float:
