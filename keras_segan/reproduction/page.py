@@ -148,8 +148,8 @@ def _utterances(run: StoredRun, notes: list[str]) -> dict[str, Any]:
         return {}
     chosen = showcase.chosen(measured.changes(), measured.higher_is_better)
     return {
-        "order": f"{', '.join(chosen)} of {len(measured.pairs)} by the change of {measured.label} from noisy to "
-        f"{measured.system}.",
+        "order": f"{', '.join(chosen)} of {len(measured.pairs)} by the change of {measured.label} from noisy "
+        f"to {measured.system}.",
         "diagram": _change_diagram(measured, chosen),
         "examples": [_example(title, name, measured, run, notes) for title, name in chosen.items()],
     }

@@ -123,8 +123,8 @@ def read(folder: Path | str) -> StoredRun:
     config = files.read_json(folder / "config.json", dict)
     if config.get("format") != FORMAT:
         raise DataError(
-            f"{shown}: written by another version of keras_segan; its model.keras still loads, but for a page "
-            "reproduce it anew in another --out."
+            f"{shown}: written by another version of keras_segan; its model.keras still loads, but for a "
+            "page reproduce it anew in another --out."
         )
     if not (folder / "result.json").is_file():
         raise DataError(f"{shown}: this run is not finished; kseg reproduce --resume goes on with it.")

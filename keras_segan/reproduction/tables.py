@@ -84,8 +84,8 @@ HEADER = ("system", "metric", "definition", "published", "reproduced", "95 % int
 CLAIM_HEADER = ("claim", "metric", "definition", "published", "ours", "paired 95 % interval", "n", "verdict")
 COMPARABLE = "Comparable with the published numbers: same corpus, split, metric definitions and settings."
 FLAG = (
-    "A grade in brackets ({grades}) says that nobody could check the number in the paper itself: it is not to "
-    "be quoted as published."
+    "A grade in brackets ({grades}) says that nobody could check the number in the paper itself: it is not "
+    "to be quoted as published."
 )
 
 

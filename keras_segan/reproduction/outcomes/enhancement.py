@@ -26,7 +26,8 @@ class Enhancement(Outcome):
     """Noisy speech in, enhanced speech out.
 
     Systems are `models.base.Enhancer`s, or anything with `enhance(waveform)` and `sample_rate`, such as
-    `wiener.WienerFilter`. Every file is enhanced as `kseg enhance` does it and scored as `kseg evaluate` does.
+    `wiener.WienerFilter`. Every file is enhanced as `kseg enhance` does it and scored as `kseg evaluate`
+    does.
 
     Attributes:
         metrics: Definition ids of the measures, in the table's order.
