@@ -197,6 +197,8 @@ def enhanced_blocks(
     Yields:
         float32 `(samples, channels)`, together as long as the signal.
     """
+    if not hasattr(model, "enhance_many"):
+        raise ModelError(f"A {type(model).__name__} enhances nothing; load an enhancer.")
     rate = model.front_end.sample_rate
     length = _Count()
     with Signal(channels, folder) as inside:

@@ -141,13 +141,15 @@ def _flagged(run: StoredRun) -> str:
 
 def _utterances(run: StoredRun, notes: list[str]) -> dict[str, Any]:
     """Returns what is shown of single utterances: a sentence, a diagram, examples, a table."""
+    nothing: dict[str, Any] = {"order": "", "diagram": None, "worst": None, "examples": []}
     if run.content["outcome"] == "prediction":
-        return _predictions(run)
+        return {**nothing, **_predictions(run)}
     measured = _before_and_after(run)
     if measured is None:
-        return {}
+        return nothing
     chosen = showcase.chosen(measured.changes(), measured.higher_is_better)
     return {
+        **nothing,
         "order": f"{', '.join(chosen)} of {len(measured.pairs)} by the change of {measured.label} from noisy "
         f"to {measured.system}.",
         "diagram": _change_diagram(measured, chosen),
@@ -186,9 +188,9 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) and abs(value) < stored.LARGEST else None
 
 
-def _change_diagram(measured: Measured, chosen: Mapping[str, str]) -> dict[str, str]:
+def _change_diagram(measured: Measured, chosen: Mapping[str, str]) -> dict[str, str] | None:
     if len(measured.pairs) < 2:
-        return {}
+        return None
     before, after = np.array(list(measured.pairs.values())).T
     label = measured.label
     labels = (f"{label} of the noisy file", f"{label} of the enhanced file")

@@ -65,7 +65,7 @@ def test_the_table_kseg_evaluate_after_kseg_enhance_and_evaluate_folders_give_on
     words = ["evaluate", "--manifest", str(manifest), "--enhanced", str(out), "--metrics", ",".join(METRICS)]
     words += ["--sample-rate", str(rate), "--csv", str(tmp_path / "s.csv"), "--jobs", "1"]
     assert run_command(words) == 0
-    theirs = {line["id"]: line for line in csv.DictReader(open(tmp_path / "s.csv"))}
+    theirs = {line["id"]: line for line in csv.DictReader((tmp_path / "s.csv").read_text().splitlines())}
     assert ours.keys() == theirs.keys() == {u.id for u in pairs.utterances}
     for name, line in ours.items():
         for metric in METRICS:

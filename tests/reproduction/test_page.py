@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -8,71 +9,90 @@ import numpy as np
 import pytest
 import soundfile
 
-from keras_segan import page
 from keras_segan.cli import run as run_command
-from keras_segan.data.manifest import Manifest, Utterance
-from keras_segan.errors import DataError
+from keras_segan.errors import KsegError
+from keras_segan.reproduction import page, showcase, stored
+from keras_segan.reproduction.tables import Claim, Row
 
-TABLE = """# A title with <b>
-
-Authors: Paper.
-Data: test.
-
-NOT COMPARABLE with the published numbers:
-- epochs = 3 instead of 600
-
-| system |
-|--------|
-
-Notes:
-- a file was left out
-"""
+pytest.importorskip("matplotlib")
+RATE = 8000
+IDS = [f"u{number}" for number in range(5)]
+SCORES = {"noisy": [1.5] * 5, "last": [1.5 + 0.1 * number for number in range(5)]}
 
 
-class Halved:
-    """Stands for a model."""
+def waveform(name, kind):
+    seed = IDS.index(name) * 10 + showcase.SOUNDS.index(kind)
+    return np.random.default_rng(seed).normal(0, 0.1, RATE).astype(np.float32)
 
-    def enhance(self, waveform):
-        return 0.5 * waveform
+
+def content(**changes):
+    pesq, stoi = ("PESQ", "pesq-wb-lqo"), ("STOI", "stoi")
+    rows = [
+        Row("noisy", *pesq, 1.97, 1.5, (1.4, 1.6), 5),
+        Row("last", *pesq, 2.49, 1.7, (1.5, 1.9), 5, grade="secondary"),
+        Row("SEGAN", *pesq, 2.16, None, None, 0),
+        Row("last", *stoi, None, 0.8, None, 5, (None, 0.02)),
+    ]
+    claims = [
+        Claim("last", "noisy", *pesq, 0.5, 0.2, (0.1, 0.3), 5, "holds"),
+        Claim("GAN", "last", *stoi),
+    ]
+    return {
+        "format": 2,
+        "outcome": "enhancement",
+        "recipe": "toy",
+        "title": "A title with <b>",
+        "paper": {"authors": "A. Author", "title": "A paper", "venue": "ICASSP", "url": "", "metrics": []},
+        "data": {"corpus": "mini", "title": "mini", "counts": "5 test utterances", "split": "test"},
+        "variant": "mini",
+        "choice": {"metric": "pesq"},
+        "length": "3 epochs",
+        "seed": 1,
+        "backend": "tensorflow",
+        "commit": "abc",
+        "details": {"target": "pesq-wb-lqo", "sample_rate": RATE},
+        "facts": [],
+        "reasons": ["epochs = 3 instead of 600"],
+        "rows": [dataclasses.asdict(row) for row in rows],
+        "claims": [dataclasses.asdict(claim) for claim in claims],
+        "notes": ["a file was left out"],
+        **changes,
+    }
 
 
 @pytest.fixture
 def run_folder(tmp_path):
-    pytest.importorskip("matplotlib")
     folder = tmp_path / "run"
     (folder / "report").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    utterances, scores = [], []
-    for number in range(5):
-        for kind in ("clean", "noisy"):
-            soundfile.write(tmp_path / f"{kind}{number}.wav", rng.normal(0, 0.1, 8000), 16000)
-        files = (tmp_path / f"{kind}{number}.wav" for kind in ("clean", "noisy"))
-        utterances.append(Utterance(f"u{number}", *files, "test", "p232", "bus", 5.0))
-    Manifest(tuple(utterances), "folder").write(folder / "manifest.csv")
-    for system, gain in (("noisy", 0.0), ("last", 0.1)):
-        scores += [f"{system},u{number},{1.5 + gain * number},{0.9 - gain}," for number in range(5)]
-    (folder / "scores.csv").write_text("system,id,pesq-wb-lqo,stoi,failure\n" + "\n".join(scores) + "\n")
-    row = {"metric": "PESQ", "definition": "pesq-wb-lqo", "interval": [1.4, 1.6], "count": 5}
-    rows = [
-        {**row, "system": "noisy", "published": 1.97, "reproduced": 1.5},
-        {**row, "system": "last", "published": None, "reproduced": 1.7},
-        {**row, "system": "SEGAN", "published": 2.16, "reproduced": None, "interval": None, "count": 0},
-        {
-            **row,
-            "system": "last",
-            "metric": "STOI",
-            "definition": "stoi",
-            "published": None,
-            "reproduced": 0.8,
-        },
+    lines = [
+        f"{system},{name},p232,bus,5,{values[number]},{0.9},"
+        for system, values in SCORES.items()
+        for number, name in enumerate(IDS)
     ]
-    (folder / "scores.json").write_text(json.dumps(rows))
-    (folder / "config.json").write_text(
-        json.dumps({"paper": "metricgan", "metric": "pesq", "pesq": "pesq-wb-lqo"})
-    )
+    head = "system,id,speaker,noise,snr,pesq-wb-lqo,stoi,failure"
+    (folder / "scores.csv").write_text("\n".join([head, *lines]) + "\n")
+    (folder / "result.json").write_text(json.dumps(content()))
+    (folder / "config.json").write_text(json.dumps({"format": 2, "paper": "toy", "levels": [0, 5]}))
+    (folder / "env.json").write_text(json.dumps({"keras": "3"}))
     (folder / "log.csv").write_text("epoch,g_loss\n1,0.5\n2,0.25\n")
-    (folder / "table.md").write_text(TABLE)
+    for name in ("u4", "u2", "u0"):
+        showcase.write(folder, name, {kind: waveform(name, kind) for kind in showcase.SOUNDS}, RATE)
     return folder
+
+
+def written(folder):
+    """Returns the page, and what could not be shown."""
+    out = folder / "page.html"
+    notes = page.write(folder, out)
+    return out.read_text(encoding="utf-8"), notes
+
+
+def page_or_error(folder):
+    """Returns the page and the error, one of them empty."""
+    try:
+        return page.document(stored.read(folder), []), ""
+    except KsegError as error:
+        return "", str(error)
 
 
 class Tags(HTMLParser):
@@ -93,9 +113,9 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_holds_everything(run_folder, tmp_path):
-    assert page.write(run_folder, tmp_path / "page.html", lambda path: Halved()) == []
-    text = (tmp_path / "page.html").read_text()
+def test_the_page_holds_everything_and_needs_nothing_else(run_folder):
+    text, notes = written(run_folder)
+    assert notes == []
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
@@ -108,38 +128,191 @@ def test_the_page_holds_everything(run_folder, tmp_path):
         "epochs = 3 instead of 600",
         "a file was left out",
         "1.400 – 1.600",
+        "0.800 ± 0.020",
         "SEGAN",
+        "paper 2.49 (secondary)",
+        "last better than noisy",
+        '<td class="holds">holds</td>',
+        '<td class="not-measured">not measured</td>',
+        "Variant mini, metric pesq, 3 epochs, seed 1, backend tensorflow, commit abc.",
     ):
         assert words in text
 
 
 def test_best_median_and_worst_are_by_change_of_the_target(run_folder):
-    run = page.RunFolder.read(run_folder)
-    assert run.definitions == ["pesq-wb-lqo", "stoi"]
-    pairs = page.chosen(page.comparisons(run))
-    assert {title: pair.id for title, pair in pairs.items()} == {"Best": "u4", "Median": "u2", "Worst": "u0"}
-    assert list(page.chosen(page.comparisons(run)[:1])) == ["Best"]
+    text, _ = written(run_folder)
+    shown = re.findall(r"<h3>(\w+) <small>(\w+), speaker p232, bus, 5 dB", text)
+    assert shown == [("Best", "u4"), ("Median", "u2"), ("Worst", "u0")]
 
 
-def test_the_sound_is_the_utterances(run_folder, tmp_path):
-    page.write(run_folder, tmp_path / "page.html", lambda path: Halved())
-    players = re.findall(r"data:audio/flac;base64,([\w+/=]+)", (tmp_path / "page.html").read_text())
-    noisy, enhanced = (soundfile.read(io.BytesIO(base64.b64decode(sound)))[0] for sound in players[:2])
-    np.testing.assert_allclose(noisy, soundfile.read(tmp_path / "noisy4.wav")[0], atol=1e-4)
-    np.testing.assert_allclose(enhanced, noisy / 2, atol=1e-4)
+def test_the_sound_is_what_the_run_wrote_at_its_rate(run_folder):
+    players = re.findall(r"data:audio/flac;base64,([\w+/=]+)", written(run_folder)[0])
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(players[1])))
+    assert rate == RATE
+    np.testing.assert_allclose(samples, waveform("u4", "enhanced"), atol=1e-4)
 
 
-def test_a_missing_file_leaves_out_its_sound_only(run_folder, tmp_path):
-    (tmp_path / "noisy2.wav").unlink()
-    notes = page.write(run_folder, tmp_path / "page.html", lambda path: Halved())
+def test_a_missing_or_broken_sound_leaves_out_that_example_only(run_folder):
+    showcase.files(run_folder, "u2")["clean"].unlink()
+    showcase.files(run_folder, "u0")["clean"].write_bytes(b"fLaC no sound")
+    text, notes = written(run_folder)
+    assert text.count("<audio") == 3
+    assert len(notes) == 2
+
+
+def test_pictures_of_the_report_are_shown_and_other_files_of_that_name_are_not(run_folder, tmp_path):
+    from keras_segan.reproduction import plots
+
+    plots.learning_curves([{"epoch": 1, "g_loss": 0.5}], run_folder / "report", "x")
+    secret = tmp_path / "secret"
+    secret.write_text("password")
+    (run_folder / "report" / "figure.png").symlink_to(secret)
+    text, notes = written(run_folder)
+    assert "<figcaption>loss</figcaption>" in text
+    assert base64.b64encode(b"password").decode() not in text
     assert len(notes) == 1
-    assert "noisy2.wav" in notes[0]
-    assert (tmp_path / "page.html").read_text().count("<audio") == 6
+    assert "figure.png" in notes[0]
 
 
-def test_unfinished_runs_are_named(run_folder, tmp_path, capsys):
-    with pytest.raises(DataError, match="holds no run"):
-        page.RunFolder.read(tmp_path)
-    (run_folder / "scores.json").unlink()
+def test_a_prediction_shows_what_was_predicted_worst(run_folder):
+    rows = [Row("net", "LCC", "lcc", None, 0.9, (0.8, 0.95), 5)]
+    changes = {"outcome": "prediction", "rows": [dataclasses.asdict(row) for row in rows], "claims": []}
+    (run_folder / "result.json").write_text(json.dumps(content(**changes)))
+    lines = [f"net,{name},p,bus,,2.0,{2 + 0.1 * number}," for number, name in enumerate(IDS)]
+    head = "system,id,speaker,noise,snr,true,predicted,failure"
+    (run_folder / "scores.csv").write_text("\n".join([head, *lines]))
+    text, _ = written(run_folder)
+    assert "Predicted worst by net, of 5 utterances." in text
+    assert text.index("<td>u4</td>") < text.index("<td>u3</td>")
+    assert "+0.400" in text
+
+
+@pytest.mark.parametrize("outcome", ["listening", "features"])
+def test_every_outcome_has_a_page(run_folder, outcome):
+    (run_folder / "result.json").write_text(json.dumps(content(outcome=outcome, details={})))
+    assert "Best" in written(run_folder)[0]
+
+
+def test_a_run_of_which_nothing_could_be_scored_has_a_page(run_folder):
+    (run_folder / "result.json").write_text(json.dumps(content(rows=[], claims=[])))
+    (run_folder / "scores.csv").write_text("system,id,failure\nnoisy,a,broken\nlast,a,broken\n")
+    (run_folder / "log.csv").write_text("")
+    assert "A title with" in written(run_folder)[0]
+
+
+def test_unfinished_runs_and_other_folders_are_named(run_folder, tmp_path, capsys):
+    assert run_command(["report", str(tmp_path)]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+    (run_folder / "result.json").unlink()
     assert run_command(["report", str(run_folder)]) == 1
     assert "--resume" in capsys.readouterr().err
+    (run_folder / "config.json").write_text('{"paper": "metricgan"}')
+    assert run_command(["report", str(run_folder)]) == 1
+    assert "another version" in capsys.readouterr().err
+
+
+def test_a_definition_in_a_run_folder_is_never_imported(run_folder, monkeypatch):
+    (run_folder / "evil.py").write_text("open('ran', 'w')\ndef f(c, p, r): return 1.0\n")
+    monkeypatch.chdir(run_folder)
+    monkeypatch.syspath_prepend(str(run_folder))
+    spec = "evil:f@0..1"
+    text = json.dumps(content(details={"target": spec})).replace("pesq-wb-lqo", spec)
+    (run_folder / "result.json").write_text(text)
+    (run_folder / "scores.csv").write_text(
+        (run_folder / "scores.csv").read_text().replace("pesq-wb-lqo", spec)
+    )
+    assert spec in written(run_folder)[0]
+    assert not (run_folder / "ran").exists()
+
+
+def test_markup_in_a_run_folder_is_text(run_folder):
+    evil = "<script>alert(1)</script>"
+    text = json.dumps(content(notes=[evil], title=evil, length=evil)).replace('"last"', json.dumps(evil))
+    (run_folder / "result.json").write_text(text)
+    for name in ("scores.csv", "log.csv"):
+        changed = (run_folder / name).read_text().replace("last", evil).replace("g_loss", evil)
+        (run_folder / name).write_text(changed)
+    (run_folder / "config.json").write_text(json.dumps({"format": 2, evil: [evil]}))
+    assert "<script" not in written(run_folder)[0]
+
+
+DAMAGES = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"3",
+    b'"text"',
+    b"\xff\xfe\x00",
+    b"[" * 100_000,
+    b"{}",
+    b"1e999",
+    b"\0",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: repr(damage[:8]))
+@pytest.mark.parametrize("name", ["result.json", "config.json", "env.json", "scores.csv", "log.csv"])
+def test_a_damaged_file_is_one_sentence(run_folder, name, damage, capsys):
+    (run_folder / name).write_bytes(damage)
+    harmless = name == "log.csv" or (name == "env.json" and damage == b"{}")
+    code = run_command(["report", str(run_folder)])
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert code == 1 or (harmless and code == 0)
+    if code:
+        assert len(said.strip().splitlines()) == 1
+        assert str(run_folder) in said
+
+
+@pytest.mark.parametrize("value", [None, True, 3, -1.5, "text", [], {}, [[]], 10**400, [1, 2, 3]])
+def test_any_value_of_another_type_is_one_sentence_with_its_place(run_folder, value):
+    path = run_folder / "result.json"
+    (run_folder / "scores.csv").write_text("system,id,stoi\nnoisy,a,0.5\nlast,a,0.6\n")  # few pictures
+    places = [(key,) for key in stored.CONTENT]
+    places += [("rows", 1, key) for key in stored.ROW] + [("claims", 0, key) for key in stored.CLAIM]
+    places += [("paper", "title"), ("data", "counts"), ("details", "target")]
+    for place in places:
+        whole = content()
+        inner = whole
+        for step in place[:-1]:
+            inner = inner[step]
+        inner[place[-1]] = value
+        path.write_text(json.dumps(whole))
+        text, error = page_or_error(run_folder)
+        assert text.startswith("<!doctype html>") or (str(path) in error and place[-1] in error)
+
+
+def test_a_missing_key_is_named(run_folder):
+    for key in stored.CONTENT:
+        whole = content()
+        del whole[key]
+        (run_folder / "result.json").write_text(json.dumps(whole))
+        with pytest.raises(KsegError, match=f"'{key}' is missing"):
+            stored.read(run_folder)
+    whole = content()
+    del whole["rows"][2]["count"]
+    (run_folder / "result.json").write_text(json.dumps(whole))
+    with pytest.raises(KsegError, match=re.escape("'rows[2].count' is missing")):
+        stored.read(run_folder)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "system,id\nnoisy\n",
+        "id\nu1\n",
+        "system,id,pesq-wb-lqo\n",
+        "system,id,pesq-wb-lqo\nnoisy,u0,1,2,3\n",
+        "system,id,pesq-wb-lqo\nnoisy,u0,lots\nlast,u0,nan\n",
+        "system,id,pesq-wb-lqo\nnoisy,u0,1\nnoisy,u0,2\n",
+        "system,id,pesq-wb-lqo\nlast,u0,1e400\nnoisy,u0,1\n",
+        "\ufeffsystem;id;pesq-wb-lqo\nlast;../../x;1\nnoisy;../../x;2\n",
+        '"',
+    ],
+)
+def test_odd_scores_are_shown_or_named(run_folder, table):
+    (run_folder / "scores.csv").write_text(table, encoding="utf-8")
+    text, error = page_or_error(run_folder)
+    assert "A title with" in text or "scores.csv" in error

@@ -77,7 +77,16 @@ def test_claims_are_printed_with_our_paired_interval_and_the_verdict():
     open_claim = Claim("v-GAN", "DNN", "STOI", "stoi")
     text = tables.document(content(claims=[dataclasses.asdict(claim) for claim in (HOLDS, open_claim)]))
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    told = ["MMSE-GAN better than DNN", "PESQ", "pesq-wb-lqo", "+0.04", "+0.051", "0.020 .. 0.080", "824", "holds"]
+    told = [
+        "MMSE-GAN better than DNN",
+        "PESQ",
+        "pesq-wb-lqo",
+        "+0.04",
+        "+0.051",
+        "0.020 .. 0.080",
+        "824",
+        "holds",
+    ]
     assert told in lines
     assert ["v-GAN better than DNN", "STOI", "stoi", "-", "-", "-", "-", "not measured"] in lines
 
