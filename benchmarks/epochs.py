@@ -11,7 +11,7 @@ import numpy as np
 from measuring import REPEATS, Row, try_torch
 from training_steps import adam, discriminator_flops, generator_floor
 
-from keras_segan import audio, tensorflow_backend
+from keras_segan import audio, backends
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.inference import WaveformEnhancer
@@ -98,7 +98,7 @@ def rows(floors):
     """Whole epochs, one after the other, of each kind in turn; everything was compiled before."""
     kinds = ["ours", "keras", *(["torch"] if try_torch() else [])]
     times = {kind: [] for kind in kinds}
-    tensorflow_backend.enable_determinism(0)
+    backends.make_deterministic(0)
     schedule = Schedule(epochs=9, first_generator_epoch=1)
     with tempfile.TemporaryDirectory() as folder, ScoringPool(1) as pool:
         manifest = corpus(Path(folder), UTTERANCES)

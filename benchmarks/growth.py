@@ -77,7 +77,7 @@ def epoch(count: int) -> float:
     from epochs import corpus
     from training_steps import adam
 
-    from keras_segan import audio, tensorflow_backend
+    from keras_segan import audio, backends
     from keras_segan.data.pipeline import UtteranceReader
     from keras_segan.metrics.pool import ScoringPool
     from keras_segan.models import metricgan
@@ -88,7 +88,7 @@ def epoch(count: int) -> float:
     from keras_segan.training.samplers import MetricGANSampler
     from keras_segan.training.targets import Scorer, parse
 
-    tensorflow_backend.enable_determinism(0)
+    backends.make_deterministic(0)
     steps = MetricGANSteps(
         metricgan.generator(), metricgan.discriminator(convolutions=((4, 5),)), adam(), adam()
     )

@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 from measuring import compare, relative_difference, try_torch
 
-from keras_segan import tensorflow_backend as backend
+from keras_segan import backends
 from keras_segan.models import shah, xu
 from keras_segan.training import adversarial, regression
 from keras_segan.training.masking_gan import MaskingGame
@@ -111,19 +111,22 @@ class PlainShah:
         self.optimizers = [keras.optimizers.Adam(1e-3, epsilon=1e-8) for _ in range(2)]
         shapes = ((None, INPUTS), (None, BANDS), (None, BANDS))
         self.steps = [
-            backend.compiled(self._move(*player), *shapes)
+            backends.compile_step(self._move(*player), self._variables, shapes)
             for player in (
                 (discriminator, self.discriminator_loss, self.optimizers[0]),
                 (generator, self.generator_loss, self.optimizers[1]),
             )
         ]
 
+    def _variables(self):
+        return [v for part in (self.generator, self.discriminator, *self.optimizers) for v in part.variables]
+
     def _move(self, network, loss, optimizer):
         optimizer.build(network.trainable_variables)
 
         def step(*batch):
             variables = network.trainable_variables
-            value, gradients = backend.value_and_gradients(lambda: loss(*batch), variables)
+            value, gradients = backends.value_and_gradients(lambda: loss(*batch), variables)
             optimizer.apply(gradients, variables)
             return value
 

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 from measuring import REPEATS, compare, relative_difference, try_speechbrain, try_torch
 
-from keras_segan import tensorflow_backend as backend
+from keras_segan import backends
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.training.metric_gan_steps import MetricGANSteps
@@ -148,7 +148,7 @@ def generator_gradients(ours, plain, double, batch):
 def loss_and_gradient(steps, loss_of, variables):
     """Both as arrays, the gradients in one."""
     weights = steps.discriminator.get_weights()
-    result, gradients = backend.value_and_gradients(loss_of, variables)
+    result, gradients = backends.value_and_gradients(loss_of, variables)
     steps.discriminator.set_weights(weights)  # u moves in every call
     loss = result[0] if isinstance(result, tuple) else result
     return [loss, np.concatenate([np.ravel(gradient) for gradient in gradients])]
@@ -187,8 +187,8 @@ def generator_alone_rows(floors):
 
 
 def _inference(network, x):
-    function = backend.compiled(lambda x: network(x, training=False), (None, None, BINS))
-    return lambda: np.asarray(function(x))
+    function = backends.infer(network)
+    return lambda: function(x)
 
 
 def _training(network, x):
@@ -196,9 +196,9 @@ def _training(network, x):
         def loss():
             return keras.ops.mean(keras.ops.square(network(x, training=True) - 0.3))
 
-        return backend.value_and_gradients(loss, network.trainable_variables)
+        return backends.value_and_gradients(loss, network.trainable_variables)
 
-    function = backend.compiled(step, (None, None, BINS))
+    function = backends.compile_step(step, network.variables, [(None, None, BINS)])
 
     def run():
         loss, gradients = function(x)

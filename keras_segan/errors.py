@@ -37,6 +37,10 @@ class ModelError(KsegError):
     """A model cannot be loaded or does not fit."""
 
 
+class BackendError(KsegError):
+    """Keras runs, or is to run, on a backend that cannot be used."""
+
+
 class RecipeError(KsegError):
     """A reproduction, a variant or an option of it is unknown or wrong."""
 

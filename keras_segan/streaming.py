@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import scipy.fft
 
-from keras_segan import audio, dsp, tensorflow_backend
+from keras_segan import audio, backends, dsp
 from keras_segan.enhancement import Enhanced, Progress
 from keras_segan.errors import ModelError
 from keras_segan.front_ends import SpectralMaskFrontEnd
@@ -53,7 +53,9 @@ class Stream:
         self._front_end = model.front_end
         self._network = stateful(model.network)
         shape = (1, None, *self._network.input_shape[2:])
-        self._infer = tensorflow_backend.compiled(lambda x: self._network(x, training=False), shape)
+        self._infer = backends.compile_step(
+            lambda x: self._network(x, training=False), self._network.variables, [shape]
+        )
         self.sample_rate = self._front_end.sample_rate
         self.hop = self._front_end.hop
         self.latency = self._front_end.n_fft

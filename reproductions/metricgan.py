@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     )
     pesq: str = setting("pesq-wb-lqo", 'what "pesq" means', source=f"{T2}: pesq(..., 'wb')")
     pesq_decimals: int | None = setting(
-        None, "decimals of the label's raw PESQ; none for all", source=f"{T2}; the ITU program prints 3 in {T1}"
+        None,
+        "decimals of the label's raw PESQ; none for all",
+        source=f"{T2}; the ITU program prints 3 in {T1}",
     )
     epochs: int = setting(600, "epochs", source=f"{T2}: GAN_epoch", unit="epochs", at_least=1, role="length")
     utterances_per_epoch: int = setting(
@@ -79,7 +81,9 @@ class Settings(BaseSettings):
         source=f"{T2}: len(Previous_Discriminator_training_list)/10",
         at_least=1,
     )
-    first_generator_epoch: int = setting(2, "D is trained alone before", source=f"{T2}: if gan_epoch>=2", at_least=1)
+    first_generator_epoch: int = setting(
+        2, "D is trained alone before", source=f"{T2}: if gan_epoch>=2", at_least=1
+    )
     prefetch: int = setting(
         1, "items that a generator queue draws beyond the steps", source=f"{T2}: max_queue_size=1", at_least=0
     )
@@ -94,7 +98,10 @@ class Settings(BaseSettings):
         choices=metricgan.LAYOUTS,
     )
     spectral_norm: str = setting(
-        "keras2", "mode of spectral normalisation", source="SpectralNormalizationKeras.py", choices=spectral_norm.MODES
+        "keras2",
+        "mode of spectral normalisation",
+        source="SpectralNormalizationKeras.py",
+        choices=spectral_norm.MODES,
     )
     convolution: str = setting(
         "tiled",
@@ -127,6 +134,18 @@ class Settings(BaseSettings):
         target(self)
 
 
+def target(settings: Settings) -> targets.Target:
+    """Returns Q', what D learns: the metric, mapped to [0, 1] (paper, section 3.1)."""
+    only = targets.single(settings.metric, {"pesq": settings.pesq})
+    decimals = settings.pesq_decimals
+    if settings.metric != "pesq" or decimals is None:
+        return only
+    to_unit = only.maps[settings.pesq]
+    # MetricGAN.py reads the last five characters of what the ITU program prints: 3 decimals, no sign.
+    rounded = {settings.pesq: lambda score: to_unit(abs(round(score, decimals)))}
+    return targets.Target(only.name, rounded)
+
+
 TABLE_2 = Settings()
 TABLE_1 = Settings(
     corpus="metricgan-timit",
@@ -139,18 +158,6 @@ TABLE_1 = Settings(
 )
 MINI = Settings(corpus="mini", epochs=6, utterances_per_epoch=6)
 VARIANTS = {"table2": TABLE_2, "table1": TABLE_1, "mini": MINI}
-
-
-def target(settings: Settings) -> targets.Target:
-    """Returns Q', what D learns: the metric, mapped to [0, 1] (paper, section 3.1)."""
-    only = targets.single(settings.metric, {"pesq": settings.pesq})
-    decimals = settings.pesq_decimals
-    if settings.metric != "pesq" or decimals is None:
-        return only
-    to_unit = only.maps[settings.pesq]
-    # MetricGAN.py reads the last five characters of what the ITU program prints: 3 decimals, no sign.
-    rounded = {settings.pesq: lambda score: to_unit(abs(round(score, decimals)))}
-    return targets.Target(only.name, rounded)
 
 
 class Game:
@@ -208,14 +215,16 @@ class Game:
     def steps(self) -> dict[str, Step]:
         """Compiles the steps; G and D each have an Adam of their own."""
         spectrum = (None, None, self.generator.input_shape[-1])
-        by_name = {name: spectrum for name in ("features", "noisy", "clean", "degraded")}
+        by_name = dict.fromkeys(("features", "noisy", "clean", "degraded"), spectrum)
         shapes = {**by_name, "scores": (None, None), "frames": (None,)}
         g = Player("g", (self.generator,), self._adam(), self.generator_loss)
         d = Player("d", (self.discriminator,), self._adam(), self.discriminator_loss)
         warm_up = Player("warm_up", g.networks, g.optimizer, self.warm_up_loss)
 
         def step(player: Player, *names: str) -> Step:
-            return Step([player], {name: shapes[name] for name in names}, (self.generator, self.discriminator))
+            return Step(
+                [player], {name: shapes[name] for name in names}, (self.generator, self.discriminator)
+            )
 
         return {
             "generator": step(g, "features", "noisy", "clean", "frames"),

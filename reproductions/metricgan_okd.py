@@ -71,9 +71,15 @@ class Settings(BaseSettings):
         100, "utterances drawn for an epoch", source=f"{SE}: num_of_sampling", at_least=1
     )
     history_share: float = setting(
-        0.2, "share of the history that is trained on again", source=f"{SE}: hist_portion", at_least=0, at_most=1
+        0.2,
+        "share of the history that is trained on again",
+        source=f"{SE}: hist_portion",
+        at_least=0,
+        at_most=1,
     )
-    first_generator_epoch: int = setting(2, "D is trained alone before", source=f"{SE}: main loop", at_least=1)
+    first_generator_epoch: int = setting(
+        2, "D is trained alone before", source=f"{SE}: main loop", at_least=1
+    )
     first_evaluated_epoch: int = setting(
         600, "first epoch that is evaluated", source=f"{SE}: main loop", at_least=1
     )
@@ -109,15 +115,15 @@ class Settings(BaseSettings):
         goals(self)
 
 
+def goals(settings: Settings) -> tuple[targets.Target, ...]:
+    """Returns what the generators aim at, one each."""
+    return targets.parse(settings.metric, NAMES, SCALES)
+
+
 CODE = Settings()
 PUBLISHED = dataclasses.replace(CODE, alpha=10.0)  # paper, study of alpha
 MINI = dataclasses.replace(CODE, corpus="mini", epochs=5, utterances_per_epoch=4, first_evaluated_epoch=1)
 VARIANTS = {"code": CODE, "paper": PUBLISHED, "mini": MINI}
-
-
-def goals(settings: Settings) -> tuple[targets.Target, ...]:
-    """Returns what the generators aim at, one each."""
-    return targets.parse(settings.metric, NAMES, SCALES)
 
 
 def imitate_each(enhanced, others: Sequence):
@@ -209,7 +215,9 @@ class Game:
         imitation = self.distance(enhanced, others)
         return metric + self.alpha * imitation, {"metric_loss": metric, "imitation_loss": imitation}
 
-    def steps(self, arrays: tuple[str, str], adam: Callable[[str], TorchAdam], clip_norm: float) -> dict[str, Step]:
+    def steps(
+        self, arrays: tuple[str, str], adam: Callable[[str], TorchAdam], clip_norm: float
+    ) -> dict[str, Step]:
         """Compiles the steps.
 
         Args:
@@ -223,7 +231,13 @@ class Game:
         spectrum = (None, None, self.generators[0].input_shape[-1])
         degraded = (None, None, self.generators[0].output_shape[-1])
         players = [
-            Player(f"g{index + 1}", (generator,), adam("generator"), self._loss_of(index, noisy, clean), rule=rule)
+            Player(
+                f"g{index + 1}",
+                (generator,),
+                adam("generator"),
+                self._loss_of(index, noisy, clean),
+                rule=rule,
+            )
             for index, generator in enumerate(self.generators)
         ]
         d = Player("d", (self.discriminator,), adam("discriminator"), self.discriminator_loss, rule=rule)

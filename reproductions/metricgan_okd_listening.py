@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         (-5.5, -3.5, -1.5),
         "SNRs of training and validation",
         unit="dB",
-        source=f"{OKD}, folder LE: its mixer takes the root of an amplitude ratio, which halves -11, -7, -3 dB",
+        source=f"{OKD}, folder LE: -11, -7, -3 dB, halved by the root of an amplitude ratio",
     )
     test_levels: tuple[float, ...] = setting(
         (-6.5, -4.5, -2.5, -0.5),
@@ -98,14 +98,14 @@ class Settings(BaseSettings):
             raise ValueError("training_levels and test_levels must each name at least one SNR.")
 
 
-CODE = Settings()
-MINI = dataclasses.replace(CODE, corpus="mini", metric="siib,estoi", epochs=6, utterances_per_epoch=8)
-VARIANTS = {"code": CODE, "mini": MINI}
-
-
 def goals(settings: Settings) -> tuple[targets.Target, ...]:
     """Returns what the generators aim at, one each."""
     return targets.parse(settings.metric, NAMES, SCALES)
+
+
+CODE = Settings()
+MINI = dataclasses.replace(CODE, corpus="mini", metric="siib,estoi", epochs=6, utterances_per_epoch=8)
+VARIANTS = {"code": CODE, "mini": MINI}
 
 
 class Game(metricgan_okd.Game):

@@ -62,12 +62,18 @@ class Settings(BaseSettings):
         100, "utterances drawn for an epoch", source=f"{SB}: number_of_samples", at_least=1
     )
     history_share: float = setting(
-        0.2, "share of the history that is trained on again", source=f"{SB}: history_portion", at_least=0, at_most=1
+        0.2,
+        "share of the history that is trained on again",
+        source=f"{SB}: history_portion",
+        at_least=0,
+        at_most=1,
     )
     learning_rate: float = setting(
         5e-4, "Adam's step size", source=f"{SB}: generator_lr, discriminator_lr", at_least=0
     )
-    clip_norm: float = setting(5.0, "largest norm of the gradients", source=f"{SB}: max_grad_norm", at_least=0)
+    clip_norm: float = setting(
+        5.0, "largest norm of the gradients", source=f"{SB}: max_grad_norm", at_least=0
+    )
     clip_scope: str = setting(
         "joint",
         "one norm over both networks, or each for itself",
@@ -100,7 +106,11 @@ class Settings(BaseSettings):
         ("p226", "p287"), "training speakers to validate on", source=f"{SB}: voicebank_prepare.py"
     )
     select: str = setting(
-        "validation", "set that chooses the weights", source=SB, choices=("validation", "test"), role="neutral"
+        "validation",
+        "set that chooses the weights",
+        source=SB,
+        choices=("validation", "test"),
+        role="neutral",
     )
     seed: int = setting(4234, "seed", source=f"{SB}: seed", role="neutral", at_least=0, at_most=2**32 - 1)
 

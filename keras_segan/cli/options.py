@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from keras_segan import backends
 from keras_segan.errors import RecipeError
 
 jobs = click.option(
@@ -42,6 +43,7 @@ def import_keras():
     TensorFlow 2.19 and later write some of it before they look at `TF_CPP_MIN_LOG_LEVEL`
     (tensorflow issue 100442), so it is kept from the console at the level of the file descriptor.
     """
+    backends.require_installed()
     with quiet_console():
         importlib.import_module("keras")
 

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import kernels
+from keras_segan.kernels.channels import missing_channels
 
 LARGEST_TILE = 36  # positions a side
 LARGEST_KERNEL = 16
@@ -51,7 +52,7 @@ class TiledConv2D(keras.layers.Conv2D):
     @property
     def output_channels(self) -> int:
         """The filters, with spare channels if there are any."""
-        spare = tensorflow_backend.missing_channels(self.filters) if self.spare_channels else 0
+        spare = missing_channels(self.filters) if self.spare_channels else 0
         return self.filters + spare
 
     def build(self, input_shape):
@@ -68,11 +69,12 @@ class TiledConv2D(keras.layers.Conv2D):
         spare = inputs.shape[-1] - kernel.shape[-2], self.output_channels - self.filters
         if any(spare):
             kernel = ops.pad(kernel, ((0, 0), (0, 0), *((0, count) for count in spare)))
-        if not tensorflow_backend.on_cpu():
+        convolve = kernels.find_faster("convolution")
+        if convolve is None:
             return super().convolution_op(inputs, kernel)
-        if max(self.kernel_size) < SMALLEST_TILED_KERNEL:
-            return tensorflow_backend.convolve(inputs, kernel)
-        return tiled_convolution(inputs, kernel)
+        return (tiled_convolution if max(self.kernel_size) >= SMALLEST_TILED_KERNEL else convolve)(
+            inputs, kernel
+        )
 
     def compute_output_shape(self, input_shape):
         """The shape with spare channels."""

@@ -5,7 +5,7 @@ import contextlib
 import keras
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import kernels
 
 RECURRENCES = ("auto", "compiled", "keras")
 
@@ -52,7 +52,7 @@ class _Recurrence:
         if self.recurrence == "compiled" and reason:
             raise ValueError(f"The recurrence of layer '{self.name}' cannot be compiled: {reason}.")
         return self.recurrence == "compiled" or (
-            self.recurrence == "auto" and not reason and tensorflow_backend.on_cpu()
+            self.recurrence == "auto" and not reason and kernels.find_faster("lstm") is not None
         )
 
 
@@ -110,8 +110,8 @@ def _obstacle(lstm: keras.layers.LSTM, initial_state) -> str:
     """Says what keeps a layer's recurrence from being compiled, nothing if it can be."""
     if not isinstance(lstm, keras.layers.LSTM):
         return "it is no LSTM"
-    if keras.backend.backend() != "tensorflow" or lstm.compute_dtype != "float32":
-        return "that needs TensorFlow and float32"
+    if kernels.find("lstm") is None or lstm.compute_dtype != "float32":
+        return "that needs float32, and a backend that has a kernel"
     if lstm.activation is not keras.activations.tanh or lstm.recurrent_activation not in _GATES:
         return "that needs tanh and gates 'sigmoid' or keras2_hard_sigmoid"
     if lstm.dropout or lstm.recurrent_dropout or not lstm.use_bias:
@@ -126,7 +126,7 @@ _GATES = (keras.activations.sigmoid, keras2_hard_sigmoid)
 
 def _compiled(lstm: keras.layers.LSTM, sequences, mask):
     """Runs an LSTM by its compiled recurrence."""
-    return tensorflow_backend.lstm(
+    return kernels.find("lstm")(
         sequences,
         *(ops.convert_to_tensor(x) for x in (lstm.cell.kernel, lstm.cell.bias, lstm.cell.recurrent_kernel)),
         hard_gates=lstm.recurrent_activation is keras2_hard_sigmoid,

@@ -1,12 +1,13 @@
 """What a trained model is to its user: a network together with the front end it was trained on."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import keras
 import numpy as np
 
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
-from keras_segan import tensorflow_backend
+from keras_segan import backends
 from keras_segan.errors import ModelError
 from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain
 from keras_segan.inference import WaveformEnhancer
@@ -47,7 +48,7 @@ class TrainedModel(keras.Model):
         self.network = network
         self.front_end = front_end
         self.information = dict(information or {})
-        self._infer = self._infer_masked = None
+        self._infer: Callable | None = None
         self.built = True
 
     def call(self, inputs, training=None):
@@ -59,20 +60,19 @@ class TrainedModel(keras.Model):
         """Number of axes of the network's input, the batch's included."""
         return len(self.network.input_shape)
 
-    def infer(self, features: np.ndarray) -> np.ndarray:
+    def infer(self, features: np.ndarray, mask: np.ndarray | None = None) -> Any:
         """Runs the network in inference mode, compiled once for all lengths.
 
         Args:
             features: `(batch, ...)` as the network takes them.
+            mask: `(batch, frames)`, positive for frames that are no padding; without one none is.
 
         Returns:
             The network's output: an array, or what else it gives with arrays in it.
         """
         if self._infer is None:
-            shape = (None, *self.network.input_shape[1:])
-            self._infer = tensorflow_backend.compiled(lambda x: self.network(x, training=False), shape)
-        outputs = self._infer(np.asarray(features, np.float32))
-        return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
+            self._infer = backends.infer(self.network)
+        return self._infer(features, mask)
 
     def get_config(self) -> dict:
         """Configuration for serialisation."""
@@ -125,19 +125,11 @@ class Enhancer(TrainedModel, WaveformEnhancer):
             for row, index in enumerate(group):
                 padded[row, : len(features[index])] = features[index]
                 mask[row, : len(features[index])] = 1
-            results = self._infer_padded(padded, mask)
+            results = self.infer(padded, mask)
             outputs |= {index: results[row, : len(features[index])] for row, index in enumerate(group)}
         return [outputs[index] for index in range(len(features))]
 
     _outputs = infer_many
-
-    def _infer_padded(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        if self._infer_masked is None:
-            shape = (None, *self.network.input_shape[1:])
-            self._infer_masked = tensorflow_backend.compiled(
-                lambda x, mask: self.network(x, training=False, mask=mask > 0), shape, shape[:2]
-            )
-        return keras.ops.convert_to_numpy(self._infer_masked(features, mask))
 
 
 @keras.saving.register_keras_serializable("keras_segan")

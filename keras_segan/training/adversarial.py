@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import backends
 from keras_segan.training.run import Run, assign_groups, groups_to_arrays, variables_to_arrays
 
 
@@ -62,7 +62,12 @@ class AdversarialTrainer:
         for player in self.players:
             # Built now: an optimizer that builds lazily would come back from a checkpoint without moments.
             player.optimizer.build(player.variables)
-        self._step = tensorflow_backend.compiled(self._take_turns, *shapes) if compile else self._take_turns
+        self._step = (
+            backends.compile_step(self._take_turns, self._variables, shapes) if compile else self._take_turns
+        )
+
+    def _variables(self) -> list:
+        return [variable for part in self.state.values() for variable in part.variables]
 
     def _check_players(self):
         for kind, owned in (
@@ -103,7 +108,7 @@ class AdversarialTrainer:
 
 def _move(player: Player, batch: tuple) -> dict:
     variables = player.variables
-    result, gradients = tensorflow_backend.value_and_gradients(lambda: player.loss(*batch), variables)
+    result, gradients = backends.value_and_gradients(lambda: player.loss(*batch), variables)
     player.optimizer.apply(gradients, variables)
     loss, extra = result if isinstance(result, tuple) else (result, {})
     return {f"{player.name}_loss": loss} | {f"{player.name}_{name}": value for name, value in extra.items()}

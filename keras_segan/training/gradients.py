@@ -47,7 +47,9 @@ class Leftover:
     """
 
     def __init__(self, network: keras.Model):
-        self.variables = [keras.Variable(ops.zeros(v.shape), trainable=False) for v in network.trainable_variables]
+        self.variables = [
+            keras.Variable(ops.zeros(v.shape), trainable=False) for v in network.trainable_variables
+        ]
 
     @property
     def gradients(self) -> list:

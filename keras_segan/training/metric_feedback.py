@@ -320,7 +320,7 @@ class MetricFeedback:
         return facts, {f"fresh-{index}": waveform for index, waveform in self._fresh.items()}
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
-        """Goes on from a state; an epoch's middle is reached from its beginning, what is known being skipped."""
+        """Goes on from a state; in an epoch's middle what is known is skipped from its beginning."""
         self.sampler.restore(state["sampler"])
         self.noisy_scores = {index: tuple(scores) for index, scores in state["noisy_scores"]}
         self._record = Record(sampler=self.sampler.state(), **state.get("record", {}))
@@ -497,7 +497,9 @@ class MetricFeedback:
                 names, index = ("waveform", "clean"), batch[0].utterance
                 rows = [{name: self.material.array(name, index) for name in names}]
             else:
-                rows = [{"degraded": self._degraded(e), "clean": self.material.clean(e.utterance)} for e in batch]
+                rows = [
+                    {"degraded": self._degraded(e), "clean": self.material.clean(e.utterance)} for e in batch
+                ]
             return {**stacked(rows), "scores": scores}
 
         steps = (ON_ENHANCED if through else DISCRIMINATOR,)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import kernels
 
 
 @keras.saving.register_keras_serializable("keras_segan")
@@ -33,11 +33,9 @@ class Adam(keras.optimizers.Adam):
         step = ops.cast(self.iterations + 1, "float32")
         powers = ops.power(self.beta_1, step), ops.power(self.beta_2, step)
         epsilon = self.uncorrected_epsilon(powers[1])
-        if keras.backend.backend() == "tensorflow":
+        if adam := kernels.find("adam"):
             betas = self.beta_1, self.beta_2
-            tensorflow_backend.adam(
-                variable, (first, second), gradient, powers, learning_rate, betas, epsilon
-            )
+            adam(variable, (first, second), gradient, powers, learning_rate, betas, epsilon)
             return
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))

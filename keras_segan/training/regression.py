@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segan import tensorflow_backend
+from keras_segan import backends
 from keras_segan.data.segments import SegmentStore
 from keras_segan.training.run import Run, assign_groups, groups_to_arrays
 
@@ -51,12 +51,14 @@ class RegressionSteps:
         optimizer.build(network.trainable_variables)
         self._shapes = (network.input_shape, network.output_shape)
         self._compile()
-        self._evaluate = tensorflow_backend.compiled(
-            lambda x, y: loss(network(x, training=False), y), *self._shapes
+        self._evaluate = backends.compile_step(
+            lambda x, y: loss(network(x, training=False), y), network.variables, self._shapes
         )
 
     def _compile(self):
-        self._train = tensorflow_backend.compiled(self._step, *self._shapes, jit=True)
+        self._train = backends.compile_step(
+            self._step, [*self.network.variables, *self.optimizer.variables], self._shapes, jit=True
+        )
 
     def set_sgd(self, learning_rate: float, momentum: float):
         """Changes learning rate and momentum of a `keras.optimizers.SGD`."""
@@ -67,7 +69,7 @@ class RegressionSteps:
 
     def _step(self, context, target):
         variables = self.network.trainable_variables
-        loss, gradients = tensorflow_backend.value_and_gradients(
+        loss, gradients = backends.value_and_gradients(
             lambda: self._training_loss(context, target), variables
         )
         self.optimizer.apply(gradients, variables)

@@ -26,7 +26,18 @@ from keras_segan.errors import RecipeError
 KEPT_CHECKPOINTS = 2
 _CHECKPOINT = re.compile(r"epoch-(\d+)\.npz$")
 _STATE = "__state__"
-_PACKAGES = ("keras_segan", "keras", "tensorflow", "jax", "torch", "numpy", "soundfile", "soxr", "pesq", "pystoi")
+_PACKAGES = (
+    "keras_segan",
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "pesq",
+    "pystoi",
+)
 FORMAT = 2  # of the run folder; 1 was that of version 0.1
 HEARTBEAT = 30.0  # seconds after which a log file gets a line of progress
 
@@ -100,9 +111,7 @@ class Run:
         return run
 
     @classmethod
-    def resume(
-        cls, folder: Path | str, settings: dict, may_change: Iterable[str] = (), **kwargs
-    ) -> "Run":
+    def resume(cls, folder: Path | str, settings: dict, may_change: Iterable[str] = (), **kwargs) -> "Run":
         """Goes on with a run.
 
         Args:
@@ -134,8 +143,8 @@ class Run:
         started = json.loads((run.folder / "env.json").read_text(encoding="utf-8")) if before else {}
         if started.get("backend") != environment()["backend"]:
             run.note(
-                f"This run was started on {started.get('backend')} and goes on on {environment()['backend']}; "
-                "the numbers differ from those of either backend alone."
+                f"This run was started on {started.get('backend')} and goes on with "
+                f"{environment()['backend']}; the numbers differ from those of either backend alone."
             )
         run.write_json("config.json", {"format": FORMAT, **settings})
         (run.folder / "checkpoints").mkdir(exist_ok=True)
@@ -293,7 +302,9 @@ def read_config(folder: Path | str) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{path}: not readable ({error}); this is no run folder, or a damaged one.") from error
+        raise RecipeError(
+            f"{path}: not readable ({error}); this is no run folder, or a damaged one."
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecipeError(
             f"{path}: written by another version of keras_segan; its model.keras still loads, but the run "

@@ -138,9 +138,7 @@ def fetch(logged: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     if not logged:
         return {}
     table = {name: ops.stack([row[name] for row in logged]) for name in logged[0]}
-    return {
-        name: ops.convert_to_numpy(column).astype(np.float32).tolist() for name, column in table.items()
-    }
+    return {name: ops.convert_to_numpy(column).astype(np.float32).tolist() for name, column in table.items()}
 
 
 def evaluation(

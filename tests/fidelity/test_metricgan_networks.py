@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_segan import dsp
-from keras_segan import tensorflow_backend as backend
+from keras_segan import backends, dsp
 from keras_segan.layers import SpectralNormalization, keras2_hard_sigmoid
 from keras_segan.layers.recurrent import bidirectional_lstm
 from keras_segan.models import metricgan
@@ -156,7 +155,7 @@ def test_generator_gradient_and_steps(goldens, networks):
     inputs = [goldens.feature(f"u0.{kind}") for kind in ("noisy_norm", "noisy_mag", "clean_mag")]
     steps = make_steps(generator, discriminator)
 
-    loss, gradients = backend.value_and_gradients(
+    loss, gradients = backends.value_and_gradients(
         lambda: steps.generator_loss(*map(ops.convert_to_tensor, inputs)), generator.trainable_variables
     )
     np.testing.assert_allclose(loss, goldens.manifest["G_step"]["loss_before"], rtol=1e-4)
@@ -195,7 +194,7 @@ def test_discriminator_gradient_and_steps(goldens, networks, start, method):
         (goldens.feature(t["degraded"]), goldens.feature(t["clean"]), np.array([[t["target"]]], "float32"))
         for t in goldens.manifest["D_steps"]
     ]
-    _, gradients = backend.value_and_gradients(
+    _, gradients = backends.value_and_gradients(
         lambda: steps.discriminator_loss(*map(ops.convert_to_tensor, triples[0])),
         discriminator.trainable_variables,
     )
@@ -247,7 +246,7 @@ def test_spectral_normalization_layer(sn_case, case):
     layer, golden = sn_case(case)
     variables = [layer.kernel, layer.bias]
     x = keras.Variable(golden["x"])
-    (loss, y), gradients = backend.value_and_gradients(
+    (loss, y), gradients = backends.value_and_gradients(
         lambda: (lambda y: (ops.sum(y * golden["r"]), y))(layer(x.value)), [*variables, x]
     )
     np.testing.assert_allclose(y, golden["y"], atol=5e-6 * np.abs(golden["y"]).max())
@@ -268,7 +267,7 @@ def test_spectral_normalization_moves_u_at_inference_too(sn_case, case):
 @pytest.mark.parametrize("case", CASES)
 def test_miyato_mode_has_the_gradient_of_constant_u_and_v(sn_case, case):
     layer, golden = sn_case(case, mode="miyato")
-    _, gradients = backend.value_and_gradients(
+    _, gradients = backends.value_and_gradients(
         lambda: ops.sum(layer(golden["x"], training=True) * golden["r"]), [layer.kernel]
     )
     assert relative(gradients[0], golden["dkernel_constant_uv"]) < 2e-5
@@ -289,7 +288,7 @@ def test_lstm_with_keras2_gates(goldens, prefix):
     lstm.build(x.shape)
     lstm.set_weights([arrays[f"{prefix}.{key}"] for key in keys])
     r = arrays[f"{prefix}.r"]
-    (loss, y), gradients = backend.value_and_gradients(
+    (loss, y), gradients = backends.value_and_gradients(
         lambda: (lambda y: (ops.sum(y * r), y))(lstm(x.value)), [*lstm.trainable_variables, x]
     )
     np.testing.assert_allclose(y, arrays[f"{prefix}.y"], atol=5e-6)

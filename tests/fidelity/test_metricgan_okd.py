@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_segan import tensorflow_backend as backend
+from keras_segan import backends
 from keras_segan.models import metricgan_okd, metricgan_plus, torch_layout
 from keras_segan.training.metric_gan_steps import OKDSteps
 from keras_segan.training.optimizers import TorchAdam, global_norm
@@ -86,7 +86,7 @@ def test_discriminator_gradient_and_steps(goldens, steps, feature):
 
     before = steps.discriminator.get_weights()
     tensors = [ops.convert_to_tensor(x) for x in (degraded[0], clean, recorded["step0_target"])]
-    _, gradients = backend.value_and_gradients(
+    _, gradients = backends.value_and_gradients(
         lambda: steps.discriminator_loss(*tensors), steps.discriminator.trainable_variables
     )
     np.testing.assert_allclose(global_norm(gradients), recorded["step0_grad_norm_before_clip"], rtol=2e-5)
@@ -108,7 +108,7 @@ def test_generator_gradients_and_steps_with_distillation(goldens, steps, feature
     enhanced = [steps.enhanced(number, noisy) for number in (0, 1)]
     assert float(recorded["alpha"]) == steps.alpha
     for number in (0, 1):
-        losses, gradients = backend.value_and_gradients(
+        losses, gradients = backends.value_and_gradients(
             lambda number=number: steps.generator_loss(number, noisy, clean, [enhanced[1 - number]]),
             steps.generators[number].trainable_variables,
         )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_segan import tensorflow_backend as backend
+from keras_segan import backends
 from keras_segan.layers import stft
 from keras_segan.models import metricgan_plus, torch_layout
 from keras_segan.training.metric_gan_steps import MetricGANPlusSteps
@@ -110,7 +110,7 @@ def test_generator_gradient_and_step(goldens, steps, feature):
     before = steps.discriminator.get_weights()
 
     steps.generator.get_layer("mask").limit_slope(steps.largest_slope)
-    loss, gradients = backend.value_and_gradients(
+    loss, gradients = backends.value_and_gradients(
         lambda: steps.generator_loss(ops.convert_to_tensor(noisy), ops.convert_to_tensor(clean)),
         steps.generator.trainable_variables,
     )

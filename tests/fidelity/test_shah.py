@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_segan import tensorflow_backend
+from keras_segan import backends
 from keras_segan.models import shah
 from keras_segan.training.adversarial import AdversarialTrainer
 from keras_segan.training.masking_gan import MaskingGame
@@ -84,10 +84,10 @@ def test_statistics_of_the_batch_are_the_stored_ones(form):
 
 def test_losses_and_gradients(form):
     game, batch = form.game(), form.batch
-    d_loss, d_gradients = tensorflow_backend.value_and_gradients(
+    d_loss, d_gradients = backends.value_and_gradients(
         lambda: game.discriminator_loss(*batch), form.discriminator.trainable_variables
     )
-    (g_loss, parts), g_gradients = tensorflow_backend.value_and_gradients(
+    (g_loss, parts), g_gradients = backends.value_and_gradients(
         lambda: game.generator_loss(*batch), form.generator.trainable_variables
     )
     close(d_loss, form["D_loss"])
@@ -137,7 +137,7 @@ def test_from_the_released_initialisation_the_discriminator_does_not_learn(input
     generator = shah.generator(inputs, outputs, output="log-spectrum", initialisation="released")
     discriminator = shah.discriminator(outputs, initialisation="released")
     game = MaskingGame(generator, discriminator, output="log-spectrum")
-    loss, gradients = tensorflow_backend.value_and_gradients(
+    loss, gradients = backends.value_and_gradients(
         lambda: game.discriminator_loss(*batch), discriminator.trainable_variables
     )
     assert float(loss) == pytest.approx(2 * np.log(2), abs=1e-6)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segan import audio, dsp, tensorflow_backend
+from keras_segan import audio, backends, dsp
 from keras_segan.data import sources
 from keras_segan.data.mixing import Mixer, mix_sednn, tile
 from keras_segan.data.segments import SegmentStore
@@ -146,7 +146,7 @@ def test_forward_gradients_and_steps(goldens):
     x, y = goldens.batch()
     close(keras.ops.convert_to_numpy(network(x)), goldens["forward.pred"], 1e-5)
 
-    loss, gradients = tensorflow_backend.value_and_gradients(
+    loss, gradients = backends.value_and_gradients(
         lambda: LOSSES["mae"](network(x), y), network.trainable_variables
     )
     assert float(loss) == pytest.approx(goldens.facts["loss"], rel=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_segan import audio, recipe, reproduction, tensorflow_backend
+from keras_segan import audio, backends, recipe, reproduction
 from keras_segan.cli import reproduce
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.errors import DataError, RecipeError
@@ -61,7 +61,7 @@ def manifest(tmp_path_factory):
 
 
 def fit(config, manifest, folder, resume=False):
-    tensorflow_backend.enable_determinism(config.seed)
+    backends.make_deterministic(config.seed)
     run = (Run.resume if resume else Run.create)(folder, dataclasses.asdict(config), quiet=True)
     return xu.fit(config, manifest, run)["DNN"], run
 

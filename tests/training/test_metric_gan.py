@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_segan import tensorflow_backend as backend
+from keras_segan import backends
 from keras_segan.models import metricgan
 from keras_segan.training.metric_gan import Schedule, batched, stacked
 from keras_segan.training.metric_gan_steps import MetricGANSteps
@@ -33,7 +33,7 @@ def steps(request):
 def same_u(steps, function, variables):
     """Value and gradients, each time from the same weights and u."""
     weights = steps.discriminator.get_weights()
-    value, gradients = backend.value_and_gradients(function, variables)
+    value, gradients = backends.value_and_gradients(function, variables)
     steps.discriminator.set_weights(weights)
     return np.array([value if not isinstance(value, tuple) else value[0]]), gradients
 

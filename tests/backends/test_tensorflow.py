@@ -10,9 +10,9 @@ import pytest
 BUILD = """
 import keras
 import keras_segan
-from keras_segan import tensorflow_backend
+from keras_segan import backends
 
-tensorflow_backend.warn_of_onednn()
+backends.make_deterministic(0)
 """
 
 
