@@ -40,7 +40,9 @@ class TrainedModel(keras.Model):
         **kwargs: Of `keras.Model`.
     """
 
-    def __init__(self, network: keras.Model, front_end, information: dict | None = None, **kwargs):
+    def __init__(
+        self, network: keras.Model, front_end: Any, information: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         inner = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
         # Keras forgets this when a model is saved or cloned.
@@ -48,10 +50,10 @@ class TrainedModel(keras.Model):
         self.network = network
         self.front_end = front_end
         self.information = dict(information or {})
-        self._infer: Callable | None = None
+        self._infer: Callable[..., Any] | None = None
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the network on features `(batch, ...)`."""
         return self.network(inputs, training=training)
 
@@ -74,7 +76,7 @@ class TrainedModel(keras.Model):
             self._infer = backends.infer(self.network)
         return self._infer(features, mask)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return {
             **super().get_config(),
@@ -84,7 +86,7 @@ class TrainedModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict) -> Self:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """The model from its configuration."""
         config = dict(config)
         for part in ("network", "front_end"):
@@ -147,9 +149,10 @@ class ListeningEnhancer(Enhancer):
             float32 `(samples,)`, of the speech's power.
         """
         features, analysis = self.front_end.analyse(speech, noise)
-        return self.front_end.synthesise(self.infer(features[None])[0], analysis)
+        prepared: np.ndarray = self.front_end.synthesise(self.infer(features[None])[0], analysis)
+        return prepared
 
-    def enhance_utterance(self, utterance, reader) -> np.ndarray:
+    def enhance_utterance(self, utterance: Any, reader: Any) -> np.ndarray:
         """Returns what a listener hears of an utterance, `(samples,)`.
 
         Args:
@@ -159,7 +162,7 @@ class ListeningEnhancer(Enhancer):
         noise = reader.noise(utterance)
         return band_gain.heard(self.prepare(reader.clean(utterance), noise), noise)
 
-    def enhance_many(self, waveforms, statistics=None):
+    def enhance_many(self, waveforms: Any, statistics: Any = None) -> list[np.ndarray]:
         """Raises, because noisy speech cannot be taken apart here."""
         raise ModelError(
             "This model changes speech before noise is added to it; give it both: prepare(speech, noise)."
@@ -174,6 +177,12 @@ class Predictor(TrainedModel):
     array, `(batch, 1)` for scores and `(batch, frames)` for scores of frames, whose mean is the score.
     Arguments are those of `TrainedModel`.
     """
+
+    def __init__(
+        self, network: keras.Model, front_end: Any, information: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(network, front_end, information, **kwargs)
+        network.supports_masking = False  # so that no backend pads: a score is one of all frames
 
     def predict(self, waveform: np.ndarray) -> dict[str, Any]:
         """Predicts the score of an utterance.
@@ -222,7 +231,8 @@ class FeatureMapper(TrainedModel):
         features, _ = self.front_end.analyse(waveform)
         is_framewise = features.ndim == self.input_rank
         mapped = self.infer(features if is_framewise else features[None])
-        return mapped if is_framewise else mapped[0]
+        found: np.ndarray = mapped if is_framewise else mapped[0]
+        return found
 
     def reference(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the features of a waveform as they are, such as the clean one: float32 `(frames, dims)`."""
