@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_segan import audio
-from keras_segan.errors import AudioError, ModelError
+from keras_segan.errors import AudioError, AudioUsageError, ModelError, ModelUsageError
 from keras_segan.inference import WaveformEnhancer
 
 WHOLE = 60.0  # seconds up to which a signal is enhanced as a whole
@@ -77,8 +77,8 @@ def with_mask_floor(model: WaveformEnhancer, floor: float) -> WaveformEnhancer:
         ModelError: If its front end has no mask.
     """
     if not hasattr(model.front_end, "mask_floor"):
-        raise ModelError(
-            f"This model's {type(model.front_end).__name__} has no mask; leave out --mask-floor.", exit_code=2
+        raise ModelUsageError(
+            f"This model's {type(model.front_end).__name__} has no mask; leave out --mask-floor."
         )
     model.front_end.mask_floor = floor
     return model
@@ -411,16 +411,16 @@ def targets(sources: list[Path], out: Path) -> dict[Path, Path]:
     """
     standard = STANDARD_STREAM in (*sources, out)
     if standard and (len(sources) > 1 or sources[0].is_dir()):
-        raise AudioError("Standard input and output hold one file; name one of each.", exit_code=2)
+        raise AudioUsageError("Standard input and output hold one file; name one of each.")
     single = len(sources) == 1 and not sources[0].is_dir()
     if single and (standard or (sources[0].is_file() and out.suffix and not out.is_dir())):
         if out.is_dir():
-            raise AudioError(f"{out}: is a folder; name a file for standard input.", exit_code=2)
+            raise AudioUsageError(f"{out}: is a folder; name a file for standard input.")
         if sources[0] != STANDARD_STREAM and not sources[0].exists():
             raise AudioError(f"{sources[0]}: no such file or folder; check the path.")
         return {sources[0]: out}
     if out.exists() and not out.is_dir():
-        raise AudioError(f"{out}: is a file; name a folder for several inputs.", exit_code=2)
+        raise AudioUsageError(f"{out}: is a file; name a folder for several inputs.")
     named = {}
     for source in sources:
         if source.is_dir():

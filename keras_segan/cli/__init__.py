@@ -7,7 +7,7 @@ import sys
 import click
 
 from keras_segan._version import __version__
-from keras_segan.errors import KsegError, unknown
+from keras_segan.errors import KsegError, UsageError, unknown
 
 COMMANDS = {
     "reproduce": "Reproduce a paper: data, training, evaluation, table.",
@@ -20,7 +20,7 @@ COMMANDS = {
     "export": "Export a model's network to ONNX, LiteRT or TensorFlow.",
     "selftest": "Check that this installation scores correctly.",
 }
-INTERRUPTED = 130
+FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes
 
 
 class LazyGroup(click.Group):
@@ -93,9 +93,9 @@ def run(arguments=None) -> int:
         if verbose:
             raise
         click.echo(f"Error: {error}", err=True)
-        return error.exit_code
+        return WRONG_USE if isinstance(error, UsageError) else FAILURE
     except OSError as error:
         if verbose:
             raise
         click.echo(f"Error: {error.filename or ''}: {error.strerror or error}", err=True)
-        return 1
+        return FAILURE

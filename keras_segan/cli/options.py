@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from keras_segan.errors import RecipeError
+from keras_segan.errors import RecipeUsageError
 
 jobs = click.option(
     "--jobs",
@@ -32,7 +32,7 @@ def settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """
     for pair in pairs:
         if "=" not in pair:
-            raise RecipeError(f"--set needs key=value, not '{pair}'.", exit_code=2)
+            raise RecipeUsageError(f"--set needs key=value, not '{pair}'.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 
-from keras_segan.errors import MetricError
+from keras_segan.errors import MetricError, MetricUsageError
 from keras_segan.metrics.items import Failure, ScoreItem, ScoreResult, apply_policy, score_item
 from keras_segan.metrics.registry import get
 
@@ -55,7 +55,7 @@ class ScoringPool:
 
     def __init__(self, jobs: int | None = None, dask: str | None = None, timeout: float | None = None):
         if jobs is not None and jobs < 1:
-            raise MetricError(f"jobs must be at least 1, not {jobs}.", exit_code=2)
+            raise MetricUsageError(f"jobs must be at least 1, not {jobs}.")
         self._timeout = timeout
         self._workers = _DaskWorkers(dask) if dask else _LocalWorkers(jobs)
         # One thread feeds the workers, so that the caller can do something else meanwhile.
@@ -85,7 +85,7 @@ class ScoringPool:
             A handle for `gather`.
 
         Raises:
-            MetricError: If a metric is unknown (exit code 2).
+            MetricUsageError: If a metric is unknown.
         """
         items = list(items)
         for metric in dict.fromkeys(metric for item in items for metric in item.metrics):
@@ -230,7 +230,7 @@ class _DaskWorkers:
             import distributed
         except ImportError as error:
             message = "dask is not installed; install it with: pip install keras_segan[dask]"
-            raise MetricError(message, exit_code=2) from error
+            raise MetricUsageError(message) from error
         try:
             self._client = distributed.Client(address, timeout=_DASK_ANSWER_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import numpy as np
 
-from keras_segan.errors import MetricError, unknown
+from keras_segan.errors import MetricError, MetricUsageError, unknown
 from keras_segan.metrics.builtin import METRICS, OPTIONAL
 from keras_segan.metrics.metric import Metric
 from keras_segan.metrics.pair import Pair
@@ -39,7 +39,7 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
         The metric.
 
     Raises:
-        MetricError: If there is no such metric or its range is not declared (exit code 2).
+        MetricError: If there is no such metric or its range is not declared.
     """
     if isinstance(name, Metric):
         return name
@@ -52,15 +52,14 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
     installed = _entry_points()
     if name in installed:
         return _from_entry_point(installed[name])
-    raise MetricError(unknown("metric", name, (*names(), *ALIASES)), exit_code=2)
+    raise MetricUsageError(unknown("metric", name, (*names(), *ALIASES)))
 
 
 def _from_entry_point(entry) -> Metric:
     metric = entry.load()
     if not isinstance(metric, Metric):
-        raise MetricError(
+        raise MetricUsageError(
             f"The entry point '{entry.name}' ({entry.value}) is no Metric of keras_segan.",
-            exit_code=2,
         )
     return metric
 
@@ -71,9 +70,8 @@ def _user_metric(spec: str, ends: tuple[float, float] | None) -> Metric:
         first, _, second = declared.partition("..")
         ends = parse_ends(first, second, spec)
     if ends is None:
-        raise MetricError(
+        raise MetricUsageError(
             f"The metric '{spec}' declares no range; write {path}@WORST..BEST, as in {path}@0..100.",
-            exit_code=2,
         )
     worst, best = parse_ends(*map(repr, map(float, ends)), spec)
     bounds = f"{worst!r}..{best!r}"
@@ -94,11 +92,11 @@ def _imported(path: str) -> Callable:
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise MetricError(
-            f"The metric '{path}' cannot be imported ({error}); is its folder on PYTHONPATH?", exit_code=2
+        raise MetricUsageError(
+            f"The metric '{path}' cannot be imported ({error}); is its folder on PYTHONPATH?"
         ) from error
     if not callable(function):
-        raise MetricError(f"The metric '{path}' is not a function.", exit_code=2)
+        raise MetricUsageError(f"The metric '{path}' is not a function.")
     return function
 
 
