@@ -32,7 +32,7 @@ _SUFFIXES = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG", ".s
 _WAV_FAMILY = ("WAVEX", "RF64", "W64", "NIST")
 _FINE = ("PCM_32", "FLOAT", "DOUBLE", "ALAC_32")  # subtypes of more than 24 bits
 
-# libsndfile repairs the header of a cut file silently, but says so in its log: "data : 9000 (should be 4000)".
+# libsndfile repairs the header of a cut file silently and logs "data : 9000 (should be 4000)".
 _ANNOUNCED = re.compile(r"^ *(?:data|riff|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _RF64_FRAMES = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
 # What programs announce that write to a pipe and do not know the length yet (sox, ffmpeg, arecord, espeak).
@@ -54,7 +54,7 @@ def read(path: Path | str) -> tuple[np.ndarray, int]:
         The waveform as float32, `(samples,)` or `(samples, channels)`, and its sample rate in Hz.
 
     Raises:
-        AudioError: If the file is missing, no audio, empty, truncated, beyond `limits`, or holds NaN or infinity.
+        AudioError: If the file is missing, no audio, empty, truncated, beyond `limits`, or not finite.
     """
     with AudioSource(path) as source:
         blocks, values = [], 0
@@ -63,7 +63,7 @@ def read(path: Path | str) -> tuple[np.ndarray, int]:
             values += block.size
             if values > limits.MOST_IN_MEMORY:
                 raise AudioError(
-                    f"{path}: longer than what is read as a whole ({limits.MOST_IN_MEMORY:,} samples); cut it."
+                    f"{path}: more than {limits.MOST_IN_MEMORY:,} samples, too long to read at once; cut it."
                 )
         waveform = np.concatenate(blocks)
     return (waveform[:, 0] if source.channels == 1 else waveform), source.sample_rate
@@ -184,17 +184,14 @@ class AudioSource:
             raise AudioError(f"{self.name}: holds no samples; remove it or record it again.")
 
     def _check_samples(self, block: np.ndarray, position: int):
-        for wrong, what in (
-            (~np.isfinite(block), "NaN or infinite samples"),
-            (_absurd(block), "absurd samples"),
-        ):
-            if wrong.any():
-                second = (position + int(np.argmax(wrong.any(axis=1)))) / self.sample_rate
+        wrong = {
+            "NaN or infinite samples": ~np.isfinite(block),
+            "samples far beyond full scale": np.abs(block) > limits.LARGEST_SAMPLE,
+        }
+        for what, places in wrong.items():
+            if places.any():
+                second = (position + int(np.argmax(places.any(axis=1)))) / self.sample_rate
                 raise AudioError(f"{self.name}: holds {what} (first at {second:.3f} s); repair or remove it.")
-
-
-def _absurd(block: np.ndarray) -> np.ndarray:
-    return np.abs(block) > limits.LARGEST_SAMPLE
 
 
 def _unreadable(name: str, error: Exception) -> AudioError:

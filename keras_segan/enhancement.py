@@ -50,8 +50,8 @@ def enhance(model: WaveformEnhancer, waveform: np.ndarray, sample_rate: int, wet
         float32 of the same shape at the same rate. Silent channels stay silent.
 
     Raises:
-        AudioError: If the waveform is empty, of another type or layout, or holds NaN or infinity; or if rate or
-            `wet` is none.
+        AudioError: If the waveform is empty, not finite or of another type or layout; or if rate or `wet` is
+            beyond its range.
     """
     sample_rate, wet = checked_rate(sample_rate), checked_share(wet, "wet")
     noisy = checked(waveform, channels=True).astype(np.float32)
@@ -417,13 +417,14 @@ def targets(sources: list[Path], out: Path) -> Plan:
     Raises:
         AudioError: If an input does not exist or two inputs would write the same file.
     """
+    single = len(sources) == 1 and not sources[0].is_dir()
+    is_standard = STANDARD_STREAM in (*sources, out)
+    if is_standard and not single:
+        raise AudioUsageError("Standard input and output hold one file; name one of each.")
     for source in sources:
         if source != STANDARD_STREAM and not source.exists():
             raise AudioError(f"{source}: no such file or folder; check the path.")
-    single = len(sources) == 1 and not sources[0].is_dir()
-    if STANDARD_STREAM in (*sources, out):
-        if not single:
-            raise AudioUsageError("Standard input and output hold one file; name one of each.")
+    if is_standard:
         if out.is_dir():
             raise AudioUsageError(f"{out}: is a folder; name a file for standard input.")
         return Plan({sources[0]: out}, {})

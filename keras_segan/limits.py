@@ -1,7 +1,7 @@
 """What is taken from files and callers at the most; `docs/limits.md` explains every line.
 
-A value beyond a limit is refused with a sentence. The limits are far from anything that is real audio or one of
-this package's models, and near enough that nothing fills a machine's memory.
+A value beyond a limit is refused with a sentence. The limits are far from real audio and from this package's
+models, and near enough that nothing fills a machine's memory.
 """
 
 LOWEST_RATE = 1_000  # Hz

@@ -1,7 +1,7 @@
 """What callers give as a waveform, checked in one place: `ks.enhance`, `ks.evaluate` and every metric use it.
 
-A waveform is `(samples,)`, or `(samples, channels)` where channels are taken. Its values are floats, full scale 1, or
-integers of a type that audio files have: 16 bit, 8 bit, and 32 bit at full scale. Other integers are refused,
+A waveform is `(samples,)`, or `(samples, channels)` where channels are taken. Its values are floats, full scale 1,
+or integers of a type that audio files have: 16 bit, 8 bit, and 32 bit at full scale. Other integers are refused,
 since nothing tells their full scale.
 """
 
@@ -28,7 +28,7 @@ def checked(waveform, name: str = "waveform", channels: bool = False) -> np.ndar
         float64 of the same shape; float32 stays.
 
     Raises:
-        AudioError: If it is empty, of another type or layout, or holds NaN, infinite or absurdly large values.
+        AudioError: If it is empty, not finite, far beyond full scale, or of another type or layout.
     """
     array = _array(waveform, name)
     _check_layout(array.shape, name, channels)
@@ -48,14 +48,14 @@ def _array(waveform, name: str) -> np.ndarray:
 
 
 def _check_layout(shape: tuple[int, ...], name: str, channels: bool):
-    wanted = "(samples,) or (samples, channels)" if channels else "mono, (samples,)"
+    wanted = "(samples,) or (samples, channels)" if channels else "a mono signal (samples,)"
     if len(shape) != 1 and not (channels and len(shape) == 2):
         raise AudioError(f"The {name} has shape {shape}; it must be {wanted}.")
     if not np.prod(shape):
         raise AudioError(f"The {name} has shape {shape}: it holds no samples.")
     if len(shape) == 2 and shape[1] > min(shape[0], limits.MOST_CHANNELS):
         raise AudioError(
-            f"The {name} has shape {shape}, which would be {shape[1]} channels of {shape[0]} samples; if it is"
+            f"The {name} has shape {shape}, {shape[1]} channels of {shape[0]} samples; if it is"
             " (channels, samples), as librosa has it, give its transpose."
         )
 
@@ -73,7 +73,7 @@ def _floats(array: np.ndarray, name: str) -> np.ndarray:
     peak = np.abs(array.astype(np.int64)).max()
     if 0 < peak < _QUIETEST_INT32:
         raise AudioError(
-            f"The {name} has int32 values up to {peak} only: 16 or 24 bits in a wider type, or nearly silent; {_GIVE}."
+            f"The {name} has int32 values up to {peak} only, as of 16 or 24 bits in a wider type; {_GIVE}."
         )
     return array / float(1 << 31)
 
@@ -94,7 +94,8 @@ def checked_rate(rate, name: str = "sample rate") -> int:
         raise AudioError(f"The {name} must be a whole number of Hz, not {rate!r}.")
     if not limits.LOWEST_RATE <= rate <= limits.HIGHEST_RATE:
         raise AudioError(
-            f"The {name} of {int(rate)} Hz cannot be right; {limits.LOWEST_RATE} to {limits.HIGHEST_RATE} Hz are taken."
+            f"The {name} of {int(rate)} Hz cannot be right;"
+            f" {limits.LOWEST_RATE} to {limits.HIGHEST_RATE} Hz are taken."
         )
     return int(rate)
 
