@@ -1,8 +1,8 @@
 """What callers give as a waveform, checked in one place: `ks.enhance`, `ks.evaluate` and every metric use it.
 
-A waveform is `(samples,)`, or `(samples, channels)` where channels are taken. Its values are floats, full scale 1,
-or integers of a type that audio files have: 16 bit, 8 bit, and 32 bit at full scale. Other integers are refused,
-since nothing tells their full scale.
+A waveform is `(samples,)`, or `(samples, channels)` where channels are taken. Its values are floats with full
+scale 1, or integers of a type that audio files have: 16 bit, 8 bit, and 32 bit at full scale. Other integers
+are refused, since nothing tells their full scale.
 """
 
 import numbers
