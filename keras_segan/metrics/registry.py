@@ -1,7 +1,10 @@
 """Looking metrics up by name, built in or the user's own, and scoring with several at once."""
 
+import contextlib
 import importlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 
@@ -90,7 +93,8 @@ def _user_metric(spec: str, ends: tuple[float, float] | None) -> Metric:
 def _imported(path: str) -> Callable:
     module, _, attribute = path.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        with _user_modules():
+            function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise MetricUsageError(
             f"The metric '{path}' cannot be imported ({error}); is its folder on PYTHONPATH?"
@@ -98,6 +102,20 @@ def _imported(path: str) -> Callable:
     if not callable(function):
         raise MetricUsageError(f"The metric '{path}' is not a function.")
     return function
+
+
+@contextlib.contextmanager
+def _user_modules():
+    """Makes modules in the current folder importable for a moment, after all others."""
+    here = os.getcwd()
+    if here in sys.path:
+        yield
+        return
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 def score_pair(metrics: Iterable["str | Metric"], pair: Pair) -> dict[str, float]:
