@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segan.errors import ModelError
+from keras_segan.errors import ModelError, ModelUsageError
 from keras_segan.front_ends import LogSpectrumFrontEnd, SpectralMaskFrontEnd
 from keras_segan.layers import keras2_hard_sigmoid
 from keras_segan.models import metricgan, metricgan_plus, torch_layout, xu
@@ -225,10 +225,9 @@ def _sednn(file: Keras2File, scaler: Path | str | None) -> Conversion:
 
 def _read_scaler(path: Path | str | None, bins: int, model: Path) -> tuple[np.ndarray, np.ndarray]:
     if path is None:
-        raise ModelError(
+        raise ModelUsageError(
             f"{model}: sednn's network needs its scaler, a pickle that is not read here; where you trust it,"
             " numpy.savez('scaler.npz', mean=scaler.mean_, scale=scaler.scale_), then --scaler scaler.npz.",
-            exit_code=2,
         )
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -264,14 +263,12 @@ def read_torch(path: Path | str, key: str | None = None) -> dict[str, np.ndarray
     content = _read_npz(path) if path.suffix == ".npz" else _load_torch(path)
     for step in (key or "").split(".") if key else ():
         if not isinstance(content, Mapping) or step not in content:
-            raise ModelError(f"{path}: has no part '{key}'; it holds {_listed(content)}.", exit_code=2)
+            raise ModelUsageError(f"{path}: has no part '{key}'; it holds {_listed(content)}.")
         content = content[step]
     while isinstance(content, Mapping) and not any(hasattr(value, "shape") for value in content.values()):
         parts = [name for name, value in content.items() if isinstance(value, Mapping)]
         if len(parts) != 1:
-            raise ModelError(
-                f"{path}: name the generator with --key; it holds {_listed(content)}.", exit_code=2
-            )
+            raise ModelUsageError(f"{path}: name the generator with --key; it holds {_listed(content)}.")
         content = content[parts[0]]
     if not isinstance(content, Mapping):
         raise ModelError(f"{path}: holds no arrays by name.")

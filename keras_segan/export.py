@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from keras_segan._version import __version__
-from keras_segan.errors import ModelError, unknown
+from keras_segan.errors import ModelError, ModelUsageError, unknown
 from keras_segan.inference import sidecar
 from keras_segan.layers.recurrent import using_recurrence
 from keras_segan.models.base import Enhancer
@@ -62,7 +62,7 @@ def export(model: Enhancer, path: Path | str, file_format: str, model_sha256: st
         ModelError: If a package is missing, the export fails, or its output differs by more than `TOLERANCE`.
     """
     if file_format not in FORMATS:
-        raise ModelError(unknown("format", file_format, FORMATS), exit_code=2)
+        raise ModelUsageError(unknown("format", file_format, FORMATS))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".exporting-") as folder:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from keras_segan.cli import options
-from keras_segan.errors import ModelError
+from keras_segan.errors import ModelError, ModelUsageError
 
 out_option = click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="The .keras file to write."
@@ -58,7 +58,7 @@ def torch(file, out, key, force):
 
 def _check(out: Path, force: bool):
     if out.suffix != ".keras":
-        raise ModelError(f"{out}: name a .keras file.", exit_code=2)
+        raise ModelUsageError(f"{out}: name a .keras file.")
     if out.exists() and not force:
         raise ModelError(f"{out}: exists already; use --force to overwrite it.")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from keras_segan.cli import options
-from keras_segan.errors import ModelError
+from keras_segan.errors import ModelError, ModelUsageError
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(model, file_format, out, force):
 
     found = registry.find(model)
     if found.path.suffix != ".keras":
-        raise ModelError(f"{found.path}: only .keras files can be exported.", exit_code=2)
+        raise ModelUsageError(f"{found.path}: only .keras files can be exported.")
     suffixes = {"onnx": ".onnx", "litert": ".tflite", "tf_saved_model": ".saved_model"}
     if out is None:
         out = (Path(found.path.name) if found.entry else found.path).with_suffix(suffixes[file_format])

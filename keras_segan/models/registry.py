@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_segan import audio, models
-from keras_segan.errors import ModelError, unknown
+from keras_segan.errors import ModelError, ModelUsageError, unknown
 from keras_segan.front_ends import FRONT_ENDS
 from keras_segan.inference import OnnxEnhancer, WaveformEnhancer, describe, sidecar
 
@@ -148,9 +148,7 @@ def find(name: str | Path) -> Found:
         path = path / "model.keras"
     if path.suffix not in (".keras", ".onnx") and not path.exists():
         hint = unknown("model", str(name), known) if known else f"Unknown model '{name}'."
-        raise ModelError(
-            f"{hint} Give a .keras file or a run folder, or one of the names above.", exit_code=2
-        )
+        raise ModelUsageError(f"{hint} Give a .keras file or a run folder, or one of the names above.")
     if not path.exists():
         raise ModelError(f"{path}: no such file; check the path.")
     return Found(path)
@@ -159,7 +157,7 @@ def find(name: str | Path) -> Found:
 def _from_hub(address: str) -> Path:
     parts = address.removeprefix(HUB).split("/", 2)
     if len(parts) < 3 or not all(parts):
-        raise ModelError(f"{address}: give hf://owner/repository/file.keras.", exit_code=2)
+        raise ModelUsageError(f"{address}: give hf://owner/repository/file.keras.")
     try:
         import huggingface_hub
     except ImportError as error:
@@ -189,16 +187,15 @@ def runtime(found: Found, backend: str = "auto") -> str:
     """
     if found.path.suffix == ".onnx":
         if backend == "keras":
-            raise ModelError(f"{found.path}: is an ONNX file; Keras cannot load it.", exit_code=2)
+            raise ModelUsageError(f"{found.path}: is an ONNX file; Keras cannot load it.")
         return "onnx"
     if backend == "keras":
         return "keras"
     twin = _twin(found)
     if backend == "onnx":
         if twin is None:
-            raise ModelError(
+            raise ModelUsageError(
                 f"{found.path}: has no ONNX twin; kseg export {found.path} --format onnx makes one.",
-                exit_code=2,
             )
         return "onnx"
     usable = twin is not None and importlib.util.find_spec("onnxruntime") is not None
@@ -254,7 +251,7 @@ def load_model(name: str | Path, backend: str | None = None) -> WaveformEnhancer
         ModelError: If there is no such model, its checksum is wrong, or the file does not hold one.
     """
     if backend not in (None, *BACKENDS):
-        raise ModelError(unknown("backend", backend, BACKENDS), exit_code=2)
+        raise ModelUsageError(unknown("backend", backend, BACKENDS))
     found = find(name)
     return load(found, backend or ("onnx" if found.path.suffix == ".onnx" else "keras"))
 

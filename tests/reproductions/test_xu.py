@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from keras_segan import audio, recipe, reproduction, tensorflow_backend
 from keras_segan.cli import reproduce
 from keras_segan.data.manifest import Manifest, Utterance
-from keras_segan.errors import DataError, RecipeError
+from keras_segan.errors import DataError, RecipeError, UsageError
 from keras_segan.models.registry import load_model
 from keras_segan.reproductions import xu
 from keras_segan.training.run import Run
@@ -202,7 +202,7 @@ def test_mixing_that_cannot_be_is_refused_before_anything_is_written(folder, tmp
     for start in (reproduction.plan, reproduction.reproduce):
         with pytest.raises(DataError) as caught:
             start(request)
-        assert caught.value.exit_code == 2
+        assert isinstance(caught.value, UsageError)
     assert not list(tmp_path.iterdir())
 
 
