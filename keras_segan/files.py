@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from keras_segan.errors import DataError, FileError
+from keras_segan.errors import DataUsageError, FileError
 
 TEMPORARY = ".writing-"  # hidden, so that no listing takes an unfinished file for a finished one
 MAX_TEXT = 1 << 28  # characters of a text
@@ -166,7 +166,7 @@ def _sync(file: Path):
 
 def _is_written_through(path: Path) -> bool:
     """Says whether a path leads to something that must stay: a pipe, a device, an open stream."""
-    if not path.exists() or path.is_dir():
+    if not os.path.exists(path) or path.is_dir():
         return False
     return not path.is_file() or _open_stream(path) is not None
 
@@ -341,17 +341,17 @@ def check_replaceable(
             else is ever replaced, a folder of other content least of all.
 
     Raises:
-        DataError: If it exists and may not be replaced (wrong use).
+        DataUsageError: If it exists and may not be replaced.
     """
     path = Path(path)
     shown = printable(path)
-    if not path.exists() or _is_written_through(path):
+    if not os.path.exists(path) or _is_written_through(path):
         return
     if not is_ours(path):
         what = "is a folder" if path.is_dir() else "holds something else"
-        raise DataError(f"{shown}: {what} and will not be replaced; choose another name.", exit_code=2)
+        raise DataUsageError(f"{shown}: {what} and will not be replaced; choose another name.")
     if not force:
-        raise DataError(f"{shown}: exists already; use --force to replace it.", exit_code=2)
+        raise DataUsageError(f"{shown}: exists already; use --force to replace it.")
 
 
 # Reading
@@ -524,6 +524,7 @@ class Row:
             return default
         try:
             value = float(cell.replace(",", ".") if self.decimal_comma else cell)
+            value = math.nan if "_" in cell else value  # Python takes 1_0 for 10
         except ValueError:
             value = math.nan
         if not low <= value <= high:
