@@ -268,11 +268,18 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence | Mapping[str, An
 
 
 def _write_rows(file, columns: Sequence[str], rows: Iterable[Sequence | Mapping[str, Any]]):
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
+    for row in itertools.chain([columns], rows):
         cells = [row.get(column) for column in columns] if isinstance(row, Mapping) else row
-        writer.writerow([_escaped(cell) if isinstance(cell, str) else cell for cell in cells])
+        # A single empty cell needs its quotes: an empty line is no row.
+        file.write((",".join(map(_cell, cells)) or '""') + "\n")
+
+
+def _cell(value: Any) -> str:
+    """Quotes what must be; `csv.writer` leaves carriage returns and leading blanks as they are."""
+    text = _escaped(value) if isinstance(value, str) else "" if value is None else str(value)
+    if text.startswith(" ") or any(character in text for character in ',;\t"\r\n'):
+        text = '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _escaped(cell: str) -> str:
@@ -722,8 +729,8 @@ def list_files(folder: Path | str, wanted: Callable[[str], bool]) -> Listing:
         FileError: If the folder is missing or cannot be listed.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
+    if not os.path.isdir(folder):
+        what = "is a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise FileError(f"{printable(folder)}: {what}; check the path.")
     found = Listing({}, {})
     waiting: list[tuple[Path, tuple[str, ...]]] = [(folder, (os.path.realpath(folder),))]

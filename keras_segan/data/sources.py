@@ -1,5 +1,6 @@
 """Corpora that come as speech and noise and are mixed for a run: how their folders are recognised."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def _listed(path: Path, split: str) -> dict[str, Path]:
     rows = files.read_table(index, ("file", "split"))
     names = [row.path("file") for row in rows if row.text("split") == split]
     speech = {Path(name).stem: path / name for name in sorted(names)}
-    missing = [file for file in speech.values() if not file.is_file()]
+    missing = [file for file in speech.values() if not os.path.isfile(file)]
     if missing or not speech:
         what = files.printable(missing[0]) if missing else f"{split} files"
         raise DataError(f"{index}: {what} missing; check the folder.")
