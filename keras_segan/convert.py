@@ -62,9 +62,7 @@ def _convert(network, weights, plain, front_end, kind: str, information: dict, a
     return Conversion(Enhancer(network, front_end, information), kind, difference, shape, tuple(assumptions))
 
 
-def _generator_shapes(
-    bins: int, units: tuple[int, int], hidden: int, directions: int
-) -> list[tuple[int, ...]]:
+def _generator_shapes(bins: int, units: tuple[int, int], hidden: int, directions: int) -> list[tuple]:
     """The shapes of MetricGAN's generator: two LSTMs and two dense layers, kernels and biases."""
     shapes, inputs = [], bins
     for size in units:
@@ -78,8 +76,8 @@ def _check_shapes(path: Path, weights: Sequence[np.ndarray], expected: Sequence[
     for number, (weight, shape) in enumerate(zip(weights, expected, strict=True), start=1):
         if weight.shape != tuple(shape):
             raise ModelError(
-                f"{path}: its weight {number} has shape {weight.shape} instead of {tuple(shape)}; it is damaged, or"
-                " that of another network."
+                f"{path}: its weight {number} has shape {weight.shape} instead of {tuple(shape)}; it is damaged,"
+                " or that of another network."
             )
 
 

@@ -15,6 +15,7 @@ from keras_segan import files, front_ends, limits
 from keras_segan.errors import FileError, ModelError
 
 SIDECAR = ".json"
+SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "tf_saved_model": ""}  # of exports, by format
 
 
 class WaveformEnhancer:
@@ -78,6 +79,50 @@ class WaveformEnhancer:
 def sidecar(path: Path | str) -> Path:
     """Returns the file that describes an exported network."""
     return Path(f"{path}{SIDECAR}")
+
+
+def is_export(path: Path) -> bool:
+    """Says whether a file or folder is what `kseg export` makes, and nothing of the user's is in it."""
+    if path.is_symlink() or not path.is_dir():
+        return path.is_file() and (path.suffix in SUFFIXES.values() or _is_description(sidecar(path)))
+    inside = [file.relative_to(path) for file in path.rglob("*") if not file.is_dir() or file.is_symlink()]
+    return _is_description(sidecar(path)) and all(map(_is_saved_model, inside))
+
+
+def _is_saved_model(file: Path) -> bool:
+    in_variables = (
+        len(file.parts) == 2 and file.parts[0] == "variables" and file.name.startswith("variables.")
+    )
+    return in_variables or str(file) in ("saved_model.pb", "fingerprint.pb", "keras_metadata.pb")
+
+
+def _is_description(file: Path) -> bool:
+    try:
+        content = files.read_json(file, dict, limits.MOST_TEXT)
+    except FileError:
+        return False
+    return content.get("format") in SUFFIXES and "front_end" in content
+
+
+def check_export(path: Path, file_format: str, force: bool):
+    """Raises if an export may not be written: only an earlier one of the same kind is replaced.
+
+    Args:
+        path: Where to.
+        file_format: One of `SUFFIXES`.
+        force: Whether the user has asked for replacing it.
+
+    Raises:
+        DataError: If something else is there, or an export and not `force`.
+    """
+
+    def is_ours(path: Path) -> bool:
+        return is_export(path) and path.is_dir() == (file_format == "tf_saved_model")
+
+    files.check_replaceable(path, force, is_ours)
+    files.check_replaceable(sidecar(path), force, _is_description)
+    if not path.is_dir():
+        files.check_output(path)
 
 
 @dataclass(frozen=True)

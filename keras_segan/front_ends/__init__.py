@@ -11,8 +11,8 @@ A front end has
 * `levels`, if its network depends on the level: lowest and highest in dB that it knows, or `None`,
 * `get_config()` and `from_config(config)`.
 
-Its `__init__` refuses settings that cannot be. Nothing here imports Keras; `models.base` registers the classes
-for `.keras` files.
+Its `__init__` refuses settings that cannot be. Nothing here imports Keras; `models.base`
+registers the classes for `.keras` files.
 """
 
 import inspect

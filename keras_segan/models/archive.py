@@ -183,7 +183,7 @@ def _check_part(part: dict, path: Path):
 # --- arrays
 
 
-def _hdf5(file, path: Path):
+def _hdf5(file, path: Path, what: str = "HDF5 file"):
     try:
         import h5py
     except ImportError as error:
@@ -191,18 +191,18 @@ def _hdf5(file, path: Path):
     try:
         return h5py.File(file, "r")
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"{path}: no HDF5 file, or a damaged one ({error}); get it again.") from error
+        raise ModelError(f"{path}: no {what}, or a damaged one ({error}); get it again.") from error
 
 
 def opened_hdf5(path: Path):
     """Opens an HDF5 file for reading.
 
     Raises:
-        ModelError: If it is missing, none or damaged, or h5py is not installed.
+        ModelError: If it is missing, no such file or damaged, or h5py is not installed.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path.")
-    return _hdf5(path, path)
+    return _hdf5(path, path, ".h5 file of Keras 2")
 
 
 def arrays_of(file, path: Path) -> dict:
