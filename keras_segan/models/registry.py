@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_segan import audio, models
+from keras_segan import audio, keras_setup, limits, models
 from keras_segan.errors import ModelError, ModelUsageError, unknown
+from keras_segan.files import printable
 from keras_segan.front_ends import FRONT_ENDS
 from keras_segan.inference import OnnxEnhancer, WaveformEnhancer, describe, sidecar
+from keras_segan.models import archive, registry_schema
 
 PACKAGE = "keras_segan.pretrained"
 FOLDER_VARIABLE = "KSEG_MODELS"
@@ -55,6 +57,13 @@ class Entry:
     def twin(self) -> Path | None:
         """The ONNX file of the same network, if it has one."""
         return self.folder / self.facts["onnx"]["file"] if "onnx" in self.facts else None
+
+    def output(self) -> list[float]:
+        """Returns the recorded output; `ModelError` if there is none."""
+        recorded = self.facts.get("output", [])
+        if len(recorded) != SLICE:
+            raise ModelError(f"{self.folder / REGISTRY}: '{self.name}' has no output of {SLICE} samples.")
+        return recorded
 
     def check(self):
         """Raises `ModelError` if a file is missing or is not the one that was registered."""
@@ -115,13 +124,15 @@ def entries_of(folder: Path) -> dict[str, Entry]:
     if not file.is_file():
         return {}
     try:
+        if file.stat().st_size > limits.MOST_TEXT:
+            raise ModelError(f"{file}: more than {limits.MOST_TEXT:,} bytes; this is no registry.")
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not readable ({error}).") from error
     for name, facts in content.items():
-        missing = {"file", "sha256"} - set(facts if isinstance(facts, dict) else {})
-        if missing:
-            raise ModelError(f"{file}: the entry '{name}' lacks {', '.join(sorted(missing))}.")
+        problem = registry_schema.problem(facts)
+        if problem:
+            raise ModelError(f"{file}: the entry '{printable(name)}' {problem}; correct it.")
     return {name: Entry(name, folder, facts) for name, facts in content.items()}
 
 
@@ -199,7 +210,7 @@ def runtime(found: Found, backend: str = "auto") -> str:
             )
         return "onnx"
     usable = twin is not None and importlib.util.find_spec("onnxruntime") is not None
-    return "onnx" if usable and describe(twin)["front_end"]["class"] in FRONT_ENDS else "keras"
+    return "onnx" if usable and describe(twin).front_end_class in FRONT_ENDS else "keras"
 
 
 def _twin(found: Found) -> Path | None:
@@ -209,7 +220,7 @@ def _twin(found: Found) -> Path | None:
     path = found.path.with_suffix(".onnx")
     if not path.is_file() or not sidecar(path).is_file():
         return None
-    return path if describe(path).get("model_sha256") == sha256(found.path) else None
+    return path if describe(path).model_sha256 == sha256(found.path) else None
 
 
 def load(found: Found, backend: str = "keras") -> WaveformEnhancer:
@@ -257,21 +268,12 @@ def load_model(name: str | Path, backend: str | None = None) -> WaveformEnhancer
 
 
 def _load_keras(path: Path) -> WaveformEnhancer:
-    import keras
-
+    archive.check_keras_file(path)
+    keras_setup.imported()
     register_classes()
-    from keras_segan.models.base import Enhancer
+    from keras_segan.models.base import load_checked
 
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{path}: not a model of this package, or a damaged one ({reason}).") from error
-    if not isinstance(model, Enhancer):
-        raise ModelError(
-            f"{path}: holds a {type(model).__name__}, not an Enhancer; it has no front end to use it with."
-        )
-    return model
+    return load_checked(path)
 
 
 def sha256(path: Path) -> str:
