@@ -1,14 +1,13 @@
 """Options that several commands share."""
 
 import contextlib
-import importlib
 import os
 import sys
 
 import click
 
-from keras_segan import backends
-from keras_segan.errors import RecipeError
+from keras_segan import keras_setup
+from keras_segan.errors import RecipeUsageError
 
 jobs = click.option(
     "--jobs",
@@ -33,7 +32,7 @@ def settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """
     for pair in pairs:
         if "=" not in pair:
-            raise RecipeError(f"--set needs key=value, not '{pair}'.", exit_code=2)
+            raise RecipeUsageError(f"--set needs key=value, not '{pair}'.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -42,10 +41,16 @@ def import_keras():
 
     TensorFlow 2.19 and later write some of it before they look at `TF_CPP_MIN_LOG_LEVEL`
     (tensorflow issue 100442), so it is kept from the console at the level of the file descriptor.
+
+    Raises:
+        ModelError: If Keras cannot start, as with a backend that is not installed.
     """
-    backends.require_installed()
     with quiet_console():
-        importlib.import_module("keras")
+        keras = keras_setup.imported()
+    # Settings of keras.json are for the user's own programs; the networks here are built for these.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
 
 
 def quiet_console():
