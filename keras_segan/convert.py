@@ -76,8 +76,8 @@ def _check_shapes(path: Path, weights: Sequence[np.ndarray], expected: Sequence[
     for number, (weight, shape) in enumerate(zip(weights, expected, strict=True), start=1):
         if weight.shape != tuple(shape):
             raise ModelError(
-                f"{path}: its weight {number} has shape {weight.shape} instead of {tuple(shape)}; it is damaged,"
-                " or that of another network."
+                f"{path}: its weight {number} has shape {weight.shape} instead of {tuple(shape)};"
+                " it is damaged, or that of another network."
             )
 
 

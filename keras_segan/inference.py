@@ -114,9 +114,7 @@ def is_export(path: Path) -> bool:
 
 
 def _is_saved_model(file: Path) -> bool:
-    in_variables = (
-        len(file.parts) == 2 and file.parts[0] == "variables" and file.name.startswith("variables.")
-    )
+    in_variables = file.parts[:-1] == ("variables",) and file.name.startswith("variables.")
     return in_variables or str(file) in ("saved_model.pb", "fingerprint.pb", "keras_metadata.pb")
 
 

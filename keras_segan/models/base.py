@@ -1,6 +1,7 @@
 """What a trained model is to its user: a network together with the front end it was trained on."""
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -256,13 +257,12 @@ def load_checked(path: Path) -> TrainedModel:
     """
     config = archive.read_config(path)
     try:
-        # Without a scope every layer would take its memory at once, however large the file says it is.
-        with keras.StatelessScope():
-            network = keras.saving.deserialize_keras_object(config["config"]["network"])
-        parameters = sum(math.prod(weight.shape) for weight in network.weights)
+        parameters = _parameters(config["config"]["network"])
         if 4 * parameters > limits.MOST_UNPACKED:
             raise ModelError(f"its network has {parameters:,} parameters, which is not taken")
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Keras then refuses
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
         check_fit(model.front_end, model.network.input_shape, model.network.output_shape)
     except ModelError as error:
         raise ModelError(f"{path}: {error}.") from error
@@ -270,3 +270,17 @@ def load_checked(path: Path) -> TrainedModel:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path}: not a model of this package, or a damaged one ({reason}).") from error
     return model
+
+
+def _parameters(network: dict) -> int:
+    """Counts the parameters of a network's configuration without taking memory for them."""
+    from keras.src.backend.common import global_state  # where Keras notes what it is to fill later
+
+    pending = "uninitialized_variables"
+    before = list(global_state.get_global_attribute(pending) or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            weights = keras.saving.deserialize_keras_object(network).weights
+        return sum(math.prod(weight.shape) for weight in weights)
+    finally:
+        global_state.set_global_attribute(pending, before)
