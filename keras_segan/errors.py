@@ -16,13 +16,6 @@ class KsegError(Exception):
         message: One sentence: what is wrong, in which file, what to do.
     """
 
-    def __new__(cls, *arguments, exit_code: int = 1):
-        """Creates the error; `exit_code=2` is the old way to ask for the class's usage error."""
-        return super().__new__(_USAGE.get(cls, cls) if exit_code == 2 else cls, *arguments)
-
-    def __init__(self, message: str, *, exit_code: int = 1):
-        super().__init__(message)
-
 
 class UsageError(KsegError):
     """The caller asked for something that cannot be: a wrong name, option or value."""
@@ -72,18 +65,12 @@ class ModelUsageError(ModelError, UsageError):
     """A model, or an option of it, was named wrongly."""
 
 
+class BackendUsageError(BackendError, UsageError):
+    """`KERAS_BACKEND` names a backend that is unknown or not installed."""
+
+
 class RecipeUsageError(RecipeError, UsageError):
     """A reproduction, a variant or an option of it was named wrongly."""
-
-
-_USAGE = {
-    KsegError: UsageError,
-    AudioError: AudioUsageError,
-    DataError: DataUsageError,
-    MetricError: MetricUsageError,
-    ModelError: ModelUsageError,
-    RecipeError: RecipeUsageError,
-}
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import ClassVar
 
 import click
 
@@ -16,6 +17,41 @@ jobs = click.option(
     show_default="number of cores",
     help="Worker processes for scoring.",
 )
+
+
+class Duration(click.ParamType):
+    """A time such as 90s, 30m, 2h or 1d, in seconds; a number alone is seconds."""
+
+    name = "duration"
+    units: ClassVar = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+    def convert(self, value, parameter, context) -> float:
+        """Returns the seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        number, unit = (value[:-1], value[-1]) if value[-1:] in self.units else (value, "s")
+        try:
+            seconds = float(number) * self.units[unit]
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            self.fail(f"'{value}' is no time; write 90s, 30m, 2h or 1d.", parameter, context)
+        return seconds
+
+
+def complete_metrics(context, parameter, incomplete: str) -> list[str]:
+    """Offers metrics to the shell; of several with commas the last one."""
+    from keras_segan import metrics
+
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in metrics.names() if name.startswith(last)]
+
+
+def complete_models(context, parameter, incomplete: str) -> list[str]:
+    """Offers the pretrained models to the shell."""
+    from keras_segan.models import registry
+
+    return [name for name in registry.list_models() if name.startswith(incomplete)]
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:

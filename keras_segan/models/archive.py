@@ -104,7 +104,8 @@ def _check_config(config: dict, path: Path):
     kind, inside = config.get("class_name"), config.get("config")
     if kind not in MODELS or config.get("registered_name") != f"{OURS}{kind}":
         raise ModelError(
-            f"{path}: holds a {str(kind)[:60]}, not a model of this package; it has no front end to use it with."
+            f"{path}: holds a {str(kind)[:60]}, not a model of this package; it has no front end to use it"
+            " with."
         )
     if not isinstance(inside, dict):
         raise ModelError(f"{path}: its {CONFIG} has no settings; get it again.")
