@@ -19,11 +19,6 @@ def test_wrong_use_is_told_from_failure_by_class_and_survives_a_worker_process(t
     assert not isinstance(topic("x"), UsageError)
 
 
-def test_the_old_keyword_gives_the_usage_error_of_the_class():
-    assert type(ModelError("x", exit_code=2)) is ModelUsageError
-    assert type(ModelError("x", exit_code=1)) is ModelError
-
-
 @pytest.mark.parametrize(("error", "code"), [(KsegError, 1), (UsageError, 2), (ModelUsageError, 2)])
 def test_the_command_line_maps_classes_to_exit_codes(error, code, monkeypatch, capsys):
     def fail(*_, **__):
