@@ -24,7 +24,7 @@ from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
 from keras_segan.models import shah
 from keras_segan.models.base import Enhancer
-from keras_segan.reproduction.figures import ImageRow, draw_images
+from keras_segan.reproduction import plots
 from keras_segan.reproduction.outcomes import Enhancement
 from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
 from keras_segan.training.keep import Best, KeepAll, kept_or_last
@@ -52,7 +52,7 @@ ALL = "all"
 class Settings(BaseSettings):
     """Settings of one variant; "code" is training_gan.py with its feature scripts."""
 
-    corpus: str = setting("voicebank-demand", "corpus of the published table", source="paper, section 4")
+    corpus: str = setting("voicebank-demand", "corpus", source="paper, section 4", role="neutral")
     model: str = setting(
         "mmse-gan", "system of Table 1 to train", source="paper", choices=(*SYSTEMS, ALL), role="row"
     )
@@ -316,6 +316,9 @@ def figure_2(systems: dict[str, Enhancer], utterance: Utterance, run: Run):
         utterance: A file that nothing was trained on.
         run: The run; gets `report/figure2.png`.
     """
+    if not plots.is_available():
+        run.note("Figure 2 was not drawn: matplotlib is not installed (pip install keras_segan[plot]).")
+        return
     front: Any = next(iter(systems.values())).front_end
     reader = UtteranceReader()
     clean, noisy = reader.clean(utterance), reader.noisy(utterance)
@@ -328,8 +331,5 @@ def figure_2(systems: dict[str, Enhancer], utterance: Utterance, run: Run):
         energies[name] = front.analyse_energies(enhancer.enhance(noisy)).energies
     levels = {name: 20 * np.log10(np.maximum(each, 1e-10)) for name, each in energies.items()}
     loudest = float(levels["clean"].max())
-    rows = [ImageRow("mask", masks, (0, 1)), ImageRow("dB", levels, (loudest - 70, loudest))]
-    try:
-        draw_images(rows, run.path("report/figure2.png"))
-    except ImportError:
-        run.note("Figure 2 was not drawn: matplotlib is not installed (pip install keras_segan[plot]).")
+    rows = [plots.ImageRow("mask", masks, (0, 1)), plots.ImageRow("dB", levels, (loudest - 70, loudest))]
+    plots.images(rows, run.path("report/figure2.png"))

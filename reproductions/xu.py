@@ -22,7 +22,7 @@ from keras import ops
 
 from keras_segan import audio, backends
 from keras_segan.data.examples.base import Examples, Transformed
-from keras_segan.data.examples.stored import Layout, Stored
+from keras_segan.data.examples.stored import Layout, Pair, Stored
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.mixing import FASTEST, SLOWEST
 from keras_segan.data.pipeline import UtteranceReader
@@ -53,6 +53,7 @@ PAPER = Paper(
 PAPER_METRICS = ("pesq-nb-raw", "lsd", "ssnr", "stoi")
 # Hidden layers and their units (Table II); sednn's is DNN3.
 NETWORKS = {"snn1": (1, 512), "snn2": (1, 6144)} | {f"dnn{n}": (n, 2048) for n in (1, 2, 3, 4)}
+INITIALISATIONS = ("glorot", "identity")  # identity: the noisy frame is passed on at first
 EVALUATED = 100  # batches per evaluation of a loss (sednn, main_dnn.py: `eval`)
 
 
@@ -60,7 +61,7 @@ EVALUATED = 100  # batches per evaluation of a loss (sednn, main_dnn.py: `eval`)
 class Settings(BaseSettings):
     """Settings of one variant; "sednn" is its folder mixture2clean_dnn, "C++" the authors' trainer."""
 
-    corpus: str = setting("timit-noise115", "corpus of the published table", source="sednn")
+    corpus: str = setting("timit-noise115", "corpus", source="sednn", role="neutral")
     model: str = setting("dnn3", "network of Table II", source="sednn, paper", choices=NETWORKS, role="row")
     snrs: tuple[float, ...] = setting((0.0,), "signal-to-noise ratios", source="sednn", unit="dB")
     train_snrs: tuple[float, ...] | None = setting(None, "in training; none: snrs", source="ours", unit="dB")
@@ -82,9 +83,7 @@ class Settings(BaseSettings):
     dropout: float = setting(0.2, "share of hidden units dropped", source="sednn, paper", at_least=0)
     input_dropout: float = setting(0.0, "share of inputs dropped", source="paper: 0.1", at_least=0)
     scale_at_test: bool = setting(False, "dropout scales at test time, not in training", source="paper: true")
-    initialisation: str = setting(
-        "glorot", "identity: pass the noisy frame on", source="Keras; ours", choices=("glorot", "identity")
-    )
+    initialisation: str = setting("glorot", "initial weights", source="Keras", choices=INITIALISATIONS)
     pretraining_epochs: int = setting(0, "of each RBM", source="paper: 20", unit="epochs", at_least=0)
     equalisation: str | None = setting(
         None, "global variance: alpha per bin, beta one factor", source="paper", choices=("alpha", "beta")
@@ -270,9 +269,7 @@ def build(settings: Settings) -> keras.Model:
     return network
 
 
-def log_spectra(
-    settings: Settings, utterances: tuple[Utterance, ...]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def log_spectra(settings: Settings, utterances: tuple[Utterance, ...]) -> Iterator[Pair]:
     """Yields the log spectra of noisy and clean files."""
     front = front_end(settings)
     reader = UtteranceReader(sample_rate=settings.sample_rate, max_bytes=0)
@@ -292,8 +289,8 @@ def stored(settings: Settings, manifest: Manifest, run: Run) -> dict[str, Stored
     stores = {}
     for split, pairs in (("train", manifest.training()), (watched, manifest.split(watched))):
         run.say(f"Log spectra of {len(pairs)} {split} pairs")
-        spectra = log_spectra(settings, pairs)
-        stores[split] = Stored.create(run.path(f"features/{split}"), spectra, layout(settings))
+        folder, spectra = run.path(f"features/{split}"), log_spectra(settings, pairs)
+        stores[split] = Stored.create(folder, spectra, layout(settings))
         if not len(stores[split]):
             raise DataError(f"The {split} files are shorter than {2 * settings.context + 1} frames.")
     return stores
@@ -343,10 +340,8 @@ def train(settings: Settings, network: keras.Model, examples: dict[str, Examples
     training = Training({TRAIN: Step([player], shapes, jit=True)}, source, rounds, run, Last())
     training.at_start = partial(pretrain, settings, network, examples["train"], run)
     training.before_round = partial(schedule, settings, optimizer)
-    error = LOSSES[settings.loss]
-    distance = evaluation(
-        lambda context, target: error(network(context, training=False), target), [network], shapes
-    )
+    error, infer = LOSSES[settings.loss], partial(network, training=False)
+    distance = evaluation(lambda context, target: error(infer(context), target), [network], shapes)
     training.measure = lambda: {
         f"{split}_loss": mean_loss(distance, each.drawn(settings.batch, settings.seed, EVALUATED))
         for split, each in examples.items()
@@ -389,10 +384,10 @@ def plan(settings: Settings, manifest: Manifest) -> Plan:
     iterations = divided(settings, int(frames / settings.segment_hop) // settings.batch + 1).total
     test = len(manifest.split("test"))
     parameters = build(settings).count_params()
-    seconds = SECONDS_PER_PRODUCT * parameters * settings.batch * iterations
+    seconds = SECONDS_PER_PRODUCT * parameters * settings.batch * iterations + test * SECONDS_PER_SCORE
     size = 8 * layout(settings).bins * frames + (2 + 2 * (settings.optimizer == "adam")) * 8 * parameters
-    seconds += test * SECONDS_PER_SCORE + 0.01 * audio_seconds
-    return Plan({"iterations": iterations, "scored utterances": 2 * test}, seconds, int(size))
+    steps = {"iterations": iterations, "scored utterances": 2 * test}
+    return Plan(steps, seconds + 0.01 * audio_seconds, int(size))
 
 
 def outcome(settings: Settings) -> Enhancement:

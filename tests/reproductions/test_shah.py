@@ -37,7 +37,11 @@ def manifest(tmp_path_factory):
 
 def fit(config, manifest, folder, resume=False):
     backends.make_deterministic(config.seed)
-    run = (Run.resume if resume else Run.create)(folder, dataclasses.asdict(config), quiet=True)
+    settings = dataclasses.asdict(config)
+    if resume:
+        run = Run.resume(folder, settings, may_change=("epochs", "iterations"), quiet=True)
+    else:
+        run = Run.create(folder, settings, quiet=True)
     return shah.fit(config, manifest, run), run
 
 

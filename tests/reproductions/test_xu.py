@@ -73,7 +73,11 @@ def stored(settings, manifest, folder):
 
 def fit(config, manifest, folder, resume=False):
     backends.make_deterministic(config.seed)
-    run = (Run.resume if resume else Run.create)(folder, dataclasses.asdict(config), quiet=True)
+    settings = dataclasses.asdict(config)
+    if resume:
+        run = Run.resume(folder, settings, may_change=("epochs", "iterations"), quiet=True)
+    else:
+        run = Run.create(folder, settings, quiet=True)
     return xu.fit(config, manifest, run)["DNN"], run
 
 
@@ -104,7 +108,7 @@ def test_variants_are_those_of_the_facts():
         {"iterations": "none"},
         {"snrs": " "},
         {"snrs": "0,inf"},
-        {"train_snrs": ""},
+        {"train_snrs": ","},
         {"train_snrs": "0,nan"},
         {"speeds": ""},
         {"speeds": "1,0"},
