@@ -1,16 +1,20 @@
 """What a trained model is to its user: a network together with the front end it was trained on."""
 
+import math
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
 
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
-from keras_segan import backends
+from keras_segan import backends, limits
 from keras_segan.errors import ModelError
-from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain
+from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain, check_fit
 from keras_segan.inference import WaveformEnhancer
+from keras_segan.models import archive
 
 __all__ = [
     "Enhancer",
@@ -237,3 +241,46 @@ class FeatureMapper(TrainedModel):
     def reference(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the features of a waveform as they are, such as the clean one: float32 `(frames, dims)`."""
         return np.asarray(self.front_end.reference(waveform), np.float32)
+
+
+def load_checked(path: Path) -> TrainedModel:
+    """Loads a `.keras` file that `archive.check_keras_file` found nothing against.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The enhancer.
+
+    Raises:
+        ModelError: If the network is too large, does not fit its weights or its front end.
+    """
+    config = archive.read_config(path)
+    try:
+        parameters = _parameters(config["config"]["network"])
+        if 4 * parameters > limits.MOST_UNPACKED:
+            raise ModelError(f"its network has {parameters:,} parameters, which is not taken")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Keras then refuses
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        check_fit(model.front_end, model.network.input_shape, model.network.output_shape)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}.") from error
+    except Exception as error:  # Keras raises errors of any class for parts that do not go together
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path}: not a model of this package, or a damaged one ({reason}).") from error
+    return model
+
+
+def _parameters(network: dict) -> int:
+    """Counts the parameters of a network's configuration without taking memory for them."""
+    from keras.src.backend.common import global_state  # where Keras notes what it is to fill later
+
+    pending = "uninitialized_variables"
+    before = list(global_state.get_global_attribute(pending) or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            weights = keras.saving.deserialize_keras_object(network).weights
+        return sum(math.prod(weight.shape) for weight in weights)
+    finally:
+        global_state.set_global_attribute(pending, before)

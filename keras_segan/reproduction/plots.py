@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,40 @@ def scatter(
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
     return figure
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """Images that share a scale.
+
+    Attributes:
+        label: What the colours mean.
+        images: Arrays `(rows, columns)` by title.
+        limits: Values of the darkest and of the brightest colour.
+        axes: Labels of the horizontal and of the vertical axis.
+    """
+
+    label: str
+    images: Mapping[str, np.ndarray]
+    limits: tuple[float, float]
+    axes: tuple[str, str] = ("frame", "band")
+
+
+def images(rows: Sequence[ImageRow], path: Path):
+    """Draws rows of images, one below the other.
+
+    Args:
+        rows: The rows.
+        path: PNG file to write.
+    """
+    columns = max(len(row.images) for row in rows)
+    figure = new_figure(3 * columns, 2.5 * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for row, axes in zip(rows, grid, strict=True):
+        for (heading, image), one in zip(row.images.items(), axes, strict=False):
+            drawn = one.imshow(image, aspect="auto", origin="lower", vmin=row.limits[0], vmax=row.limits[1])
+            one.set(title=heading, xlabel=row.axes[0], ylabel=row.axes[1])
+        figure.colorbar(drawn, ax=axes.tolist(), label=row.label)
+        for unused in axes[len(row.images) :]:
+            unused.set_axis_off()
+    figure.savefig(path)
