@@ -39,6 +39,7 @@ _SUFFIX = 16  # characters; a longer one is no suffix but a part of a long name
 _DESCRIPTORS = re.compile(r"/proc/(self|\d+)/fd|/dev/fd")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{kind}{n}" for kind in ("com", "lpt") for n in range(1, 10))}
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_PLAIN_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.+-]{{0,{MAX_NAME - 1}}}")
 _KINDS = {"dict": "an object", "list": "a list"}  # of JSON
 _REMEDIES = {
     "FileNotFoundError": "check the path",
@@ -136,7 +137,7 @@ def _target(path: Path) -> Path | None:
     try:
         if path.is_dir():
             raise FileError(f"{printable(path)}: is a folder; name a file.")
-        if _is_written_through(path):
+        if is_written_through(path):
             return None
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -164,8 +165,9 @@ def _sync(file: Path):
         os.fsync(written.fileno())
 
 
-def _is_written_through(path: Path) -> bool:
+def is_written_through(path: Path | str) -> bool:
     """Says whether a path leads to something that must stay: a pipe, a device, an open stream."""
+    path = Path(path)
     if not os.path.exists(path) or path.is_dir():
         return False
     return not path.is_file() or _open_stream(path) is not None
@@ -313,7 +315,7 @@ def check_output(path: Path | str):
     try:
         if path.is_dir():
             raise FileError(f"{printable(path)}: is a folder; name a file.")
-        if _is_written_through(path):
+        if is_written_through(path):
             return  # opening a pipe would already wake its reader
         target = Path(os.path.realpath(path)) if path.is_symlink() else Path(os.path.abspath(path))
         folder = target.parent
@@ -352,7 +354,7 @@ def check_replaceable(
     """
     path = Path(path)
     shown = printable(path)
-    if not os.path.exists(path) or _is_written_through(path):
+    if not os.path.exists(path) or is_written_through(path):
         return
     if not is_ours(path):
         what = "is a folder" if path.is_dir() else "holds something else"
@@ -629,7 +631,10 @@ def printable(text: Path | str) -> str:
 
     Bytes that are not UTF-8 and control characters become \x.., so that no name ends a line or a program.
     """
-    return "".join(_shown(c) if _is_unprintable(c) else c for c in str(text))
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(c) if _is_unprintable(c) else c for c in text)
 
 
 def _is_unprintable(character: str) -> bool:
@@ -652,6 +657,8 @@ def name_problem(name: str) -> str:
     Returns:
         What is wrong with it ("is empty"), or nothing.
     """
+    if _PLAIN_NAME.fullmatch(name) and not _is_reserved(name):
+        return ""
     checks = {
         "is empty": not name.strip(),
         "leads to another folder": name in (".", "..") or name.startswith(("/", "\\", "~")),

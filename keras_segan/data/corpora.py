@@ -220,11 +220,15 @@ class _Inspected(NamedTuple):
     problems: list[Problem]
 
 
+def _without_name(message: str, file: Path) -> str:
+    return message.removeprefix(f"{file}: ").removeprefix(f"{printable(file)}: ").rstrip(".")
+
+
 def _inspect(file: Path) -> _Inspected:
     try:
         waveform, rate = audio.read(file)
     except AudioError as error:
-        return _Inspected(0, [Problem(file, str(error).removeprefix(f"{file}: ").rstrip("."))])
+        return _Inspected(0, [Problem(file, _without_name(str(error), file))])
     samples = round(len(waveform) * audio.SAMPLE_RATE / rate)
     problems = []
     if waveform.ndim > 1:

@@ -272,6 +272,7 @@ def test_a_manifest_is_replaced_only_when_asked_and_nothing_else_ever(pairs, cap
     words = ["scan", "train/clean", "train/noisy", "-o"]
     for _ in range(2):  # the same content is no loss
         assert kseg(capsys, *words, "m.csv")[0] == 0
+        assert kseg(capsys, *words, "new/m.csv")[0] == 0
     code, _, err = kseg(capsys, *words, "m.csv", "--split", "test")
     assert code == 2
     assert "m.csv: exists already; use --force to replace it" in err

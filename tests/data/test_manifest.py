@@ -1,6 +1,7 @@
 """Manifests as people, spreadsheets and other programs write them."""
 
 import os
+import threading
 
 import pytest
 
@@ -124,7 +125,7 @@ def test_manifests_are_joined_and_ids_stay_unique():
     assert [u.id for u in joined([a, b]).utterances] == ["train_u0", "test_u0"]
     assert joined([a, b]).corpus == "mini"
     assert joined([a, Manifest((Utterance("u1", "c", "n"),))]).corpus == "folder"
-    with pytest.raises(DataError, match="two pairs|Two pairs"):
+    with pytest.raises(DataError, match="Two pairs"):
         joined([a, a])
 
 
@@ -132,3 +133,16 @@ def test_numbers_are_written_as_exactly_as_they_are(tmp_path):
     u = Utterance("u0", tmp_path / "c", tmp_path / "n", snr=1 / 3, scale=1.23456789)
     Manifest((u,)).write(tmp_path / "m.csv")
     assert Manifest.read(tmp_path / "m.csv").utterances == (u,)
+
+
+def test_a_manifest_goes_through_a_pipe(tmp_path, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    os.mkfifo(tmp_path / "deep" / "pipe")
+    (tmp_path / "c.wav").touch()
+    monkeypatch.chdir(tmp_path)
+    manifest = Manifest((Utterance("u0", "c.wav", "c.wav"),))
+    writer = threading.Thread(target=lambda: manifest.write("deep/pipe"), daemon=True)
+    writer.start()
+    (u,) = Manifest.read("deep/pipe").utterances
+    writer.join(10)
+    assert os.path.samefile(u.clean, "c.wav")
