@@ -15,6 +15,7 @@ PACKAGES = (
     "keras_segan",
     "keras",
     "tensorflow",
+    "jax",
     "torch",
     "speechbrain",
     "numpy",
@@ -24,6 +25,7 @@ PACKAGES = (
     "onnxruntime",
 )
 REPEATS = 5
+BACKENDS = {"ours on jax": "ours on JAX", "ours on torch": "ours on PyTorch"}  # titles of the columns
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Row:
         floor: Least time that the machine could need, as far as that can be said.
         floor_of: What the floor counts.
         note: Anything else.
+        backends: Our time on other backends of Keras, by the keys of `BACKENDS`.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Row:
     floor: float | None = None
     floor_of: str = ""
     note: str = ""
+    backends: dict[str, float] = field(default_factory=dict)
 
 
 def in_turn(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
@@ -68,7 +72,8 @@ def in_turn(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str,
 def compare(name: str, functions: dict[str, Callable], repeats: int = REPEATS, **facts) -> Row:
     """Measures "ours" against all other functions."""
     times = in_turn(functions, repeats)
-    return Row(name, times.pop("ours"), times, repeats, **facts)
+    backends = {key: times.pop(key) for key in BACKENDS if key in times}
+    return Row(name, times.pop("ours"), times, repeats, backends=backends, **facts)
 
 
 def relative_difference(ours, theirs) -> float:
@@ -168,16 +173,18 @@ def document(results: dict[str, dict]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make benchmark`. Times are medians of n in milliseconds; ours and baselines were measured",
-        "in turn in one process (cold starts: in processes of their own). *Ratio*: the baseline's time over",
-        "ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus keras's numbers",
-        "(loss and gradients of training steps). *Distance*: our time over the floor, see below.",
+        "Made by `make benchmark`. Times are medians of n in milliseconds; ours, on TensorFlow, and baselines",
+        "were measured in turn in one process (cold starts: in processes of their own), and in the same turns",
+        "the same training steps of ours on JAX and PyTorch, each in a process of its own. *Ratio*: the",
+        "baseline's time over ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus",
+        "keras's numbers (loss and gradients of training steps). *Distance*: our time over the floor, see below.",
         "",
         f"Machine: {machine_facts['processor']}, {machine_facts['cores']} cores, "
         f"{machine_facts['threads']} threads. {versions}.",
         "",
-        "| | n | ours | keras | ratio | torch | ratio | difference | floor | distance | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| | n | ours | {' | '.join(BACKENDS.values())} | keras | ratio | torch | ratio | difference | floor |"
+        " distance | |",
+        "|---|---|---|" + "---|" * len(BACKENDS) + "---|---|---|---|---|---|---|---|",
     ]
     for result in results.values():
         lines += [_line(Row(**row)) for row in result["rows"]]
@@ -206,10 +213,11 @@ EXPLANATION = (
 
 def _line(row: Row) -> str:
     if row.ours is None:
-        return f"| {row.name} |" + " |" * 9 + f" {row.note} |"
+        return f"| {row.name} |" + " |" * (9 + len(BACKENDS)) + f" {row.note} |"
     keras = row.baselines.get("keras", row.baselines.get("plain"))
     torch = row.baselines.get("torch")
-    cells = [row.name, str(row.repeats), _ms(row.ours), _ms(keras), _ratio(keras, row.ours)]
+    cells = [row.name, str(row.repeats), _ms(row.ours), *(_ms(row.backends.get(key)) for key in BACKENDS)]
+    cells += [_ms(keras), _ratio(keras, row.ours)]
     cells += [_ms(torch), _ratio(torch, row.ours)]
     cells += ["" if row.difference is None else f"{row.difference:.0e}", _ms(row.floor)]
     speechbrain = row.baselines.get("speechbrain")

@@ -3,7 +3,8 @@
     python benchmarks/run.py             everything, about half an hour
     python benchmarks/run.py GROUP...    some groups; the others keep the numbers of their last run
 
-Every group runs in a process of its own with two threads.
+Every group runs in a process of its own with two threads, on TensorFlow; training steps are taken on JAX and
+PyTorch as well, where they are installed.
 """
 
 import dataclasses
@@ -53,7 +54,8 @@ def main():
 
 def measured(group: str) -> dict:
     """Runs a group in a fresh process; a group that fails becomes a row that says so."""
-    environment = {**os.environ, **dict.fromkeys(_THREADS, str(THREADS)), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, **dict.fromkeys(_THREADS, str(THREADS))}
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, __file__, "--measure", group]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode == 0:
