@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import machine
+from measuring import environment, machine
 
 EPOCHS = (20, 80, 320)
 EVALUATIONS = (100, 1000)
@@ -44,7 +44,7 @@ def main():
 def measured(name: str, size: int) -> dict:
     """Measures in a process of its own, because peak memory never falls."""
     command = [sys.executable, __file__, "--measure", name, str(size)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return {"size": size, "failure": reason[-200:]}

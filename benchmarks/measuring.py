@@ -24,6 +24,7 @@ PACKAGES = (
     "pystoi",
     "onnxruntime",
 )
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 REPEATS = 5
 BACKENDS = {"ours on jax": "ours on JAX", "ours on torch": "ours on PyTorch"}  # titles of the columns
 
@@ -54,6 +55,13 @@ class Row:
     floor_of: str = ""
     note: str = ""
     backends: dict[str, float] = field(default_factory=dict)
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment of a process that measures: TensorFlow without oneDNN, as in `keras_segan`."""
+    threads = dict.fromkeys(_THREADS, str(THREADS))
+    tensorflow = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "KERAS_BACKEND": "tensorflow"}
+    return {**os.environ, **threads, **tensorflow}
 
 
 def in_turn(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
@@ -170,21 +178,18 @@ def document(results: dict[str, dict]) -> str:
     """
     machine_facts = next(iter(results.values()))["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine_facts["versions"].items())
+    columns = ["", "n", "ours", *BACKENDS.values(), "keras", "ratio", "torch", "ratio", "difference"]
+    columns += ["floor", "distance", ""]
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make benchmark`. Times are medians of n in milliseconds; ours, on TensorFlow, and baselines",
-        "were measured in turn in one process (cold starts: in processes of their own), and in the same turns",
-        "the same training steps of ours on JAX and PyTorch, each in a process of its own. *Ratio*: the",
-        "baseline's time over ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus",
-        "keras's numbers (loss and gradients of training steps). *Distance*: our time over the floor, see below.",
+        *INTRODUCTION,
         "",
         f"Machine: {machine_facts['processor']}, {machine_facts['cores']} cores, "
         f"{machine_facts['threads']} threads. {versions}.",
         "",
-        f"| | n | ours | {' | '.join(BACKENDS.values())} | keras | ratio | torch | ratio | difference | floor |"
-        " distance | |",
-        "|---|---|---|" + "---|" * len(BACKENDS) + "---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
     ]
     for result in results.values():
         lines += [_line(Row(**row)) for row in result["rows"]]
@@ -199,6 +204,13 @@ def document(results: dict[str, dict]) -> str:
     return "\n".join([*lines, "", *EXPLANATION, ""])
 
 
+INTRODUCTION = (
+    "Made by `make benchmark`. Times are medians of n in milliseconds. Ours, on TensorFlow, and baselines",
+    "were measured in turn in one process (cold starts: in processes of their own), and in the same turns",
+    "our training steps on JAX and PyTorch, each in a process of its own. *Ratio*: the baseline's time",
+    "over ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus keras's numbers",
+    "(loss and gradients of training steps). *Distance*: our time over the floor, see below.",
+)
 EXPLANATION = (
     "*keras* is the straightforward Keras 3 version (`benchmarks/baselines.py`); without a network it",
     "is the straightforward Python version that the last column names. Floors: *GEMM*: floating-point",
