@@ -132,7 +132,7 @@ class TorchMetricGAN:
         for parameter, gradient in zip(self.generator_parameters, gradients, strict=True):
             parameter.grad = gradient
         self.generator_adam.step()
-        return float(loss)
+        return float(loss.detach())
 
     def _move_discriminator(self, degraded, clean, scores) -> float:
         degraded, clean, scores = map(self.torch.from_numpy, (degraded, clean, scores))
@@ -140,7 +140,7 @@ class TorchMetricGAN:
         loss = ((self._score(degraded, clean)[:, None] - scores) ** 2).mean()
         loss.backward()
         self.discriminator_adam.step()
-        return float(loss)
+        return float(loss.detach())
 
 
 class SpeechBrainMetricGAN(TorchMetricGAN):

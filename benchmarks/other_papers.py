@@ -72,7 +72,7 @@ def torch_xu(torch, sizes, x, y):
         loss = (network(x) - y).abs().mean()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
@@ -191,4 +191,4 @@ class TorchShah:
         for parameter, gradient in zip(parameters, self.torch.autograd.grad(loss, parameters), strict=True):
             parameter.grad = gradient
         optimizer.step()
-        float(loss)
+        float(loss.detach())
