@@ -16,7 +16,7 @@ from keras_segan.errors import KsegError
 from keras_segan.inference import PlainEnhancer, WaveformEnhancer
 from keras_segan.metrics.pool import ScoringPool
 
-GROUP = 32  # files that are on the disk before they are scored
+GROUP = 64  # files that are on the disk before they are scored
 
 
 def scoring_rate(model: Any) -> int:
@@ -28,7 +28,7 @@ def evaluate(
     system: Any,
     utterances: Sequence[Utterance],
     scoring: evaluation.Scoring,
-    progress: Callable[..., Iterable] = lambda rows, total: rows,
+    progress: Callable[..., Iterable[evaluation.Row]] = lambda rows, total: rows,
 ) -> evaluation.Evaluation:
     """Scores a system's output and the noisy files, for the change that it brings.
 

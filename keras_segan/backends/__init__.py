@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_segan.errors import BackendError, unknown
+from keras_segan.errors import BackendError, BackendUsageError, unknown
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -121,12 +121,11 @@ def require_installed():
     """
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in BACKENDS:
-        raise BackendError(unknown("value of KERAS_BACKEND", name, BACKENDS), exit_code=2)
+        raise BackendUsageError(unknown("value of KERAS_BACKEND", name, BACKENDS))
     if importlib.util.find_spec(name) is None:
-        raise BackendError(
+        raise BackendUsageError(
             f"KERAS_BACKEND is '{name}', which is not installed; pip install keras_segan[{name}]"
-            " or choose another backend.",
-            exit_code=2,
+            " or choose another backend."
         )
 
 

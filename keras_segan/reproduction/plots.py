@@ -88,7 +88,8 @@ def level(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Returns the short-time level in dB, `(bins, frames)`, of frames of 32 ms with a hop of 8 ms."""
     n_fft = 32 * sample_rate // 1000
     spectrum = dsp.stft(waveform, n_fft, n_fft // 4, "hann-periodic", "constant")
-    return 20.0 * np.log10(np.maximum(np.abs(spectrum), 1e-6)).T
+    levels: np.ndarray = 20.0 * np.log10(np.maximum(np.abs(spectrum), 1e-6)).T
+    return levels
 
 
 def draw_level(axes: Any, levels: np.ndarray, sample_rate: int, loudest: float) -> Any:
@@ -105,7 +106,7 @@ def draw_level(axes: Any, levels: np.ndarray, sample_rate: int, loudest: float) 
     )
 
 
-def spectrograms(waveforms: Mapping[str, np.ndarray], sample_rate: int, path: Path, heading: str):
+def spectrograms(waveforms: Mapping[str, np.ndarray], sample_rate: int, path: Path, heading: str) -> None:
     """Draws log spectrograms one below the other, all on one scale.
 
     Args:
@@ -147,7 +148,7 @@ def scatter(
     axes.plot(limits, limits, color="gray", linewidth=1, label=diagonal)
     for name, (across, up) in groups.items():
         label = name if len(groups) > 1 else None
-        axes.scatter(across, up, s=12, alpha=0.6, edgecolors="none", label=label)
+        axes.scatter(across, up, s=16, alpha=0.6, edgecolors="none", label=label)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")

@@ -92,7 +92,7 @@ def test_listening_scores_what_is_heard(pairs, run):
     assert outcome.tabulate(scores, [])[1].system == "louder"
     kept = {path.stem for path in (run.folder / "enhanced").iterdir()}
     assert kept == {line["id"] for line in by_system["louder"] if not line["failure"]}
-    with pytest.raises(RecipeError, match="reader"):
+    with pytest.raises(TypeError, match="reader"):
         Listening(metrics=("stoi",))
 
 
@@ -107,6 +107,19 @@ def test_predictors_are_saved_loaded_and_asked(run, pairs):
     assert one["score"] == pytest.approx(other["score"], abs=1e-6)
     assert one["score"] == pytest.approx(one["frame_scores"].mean(), abs=1e-5)
     assert set(ks.predict(quality(alone=True), waveform, 16000)) == {"score"}
+
+
+def test_a_score_is_one_of_all_frames_and_of_no_padding(pairs):
+    inputs = keras.Input((None, BINS))
+    frames = keras.layers.Dense(1)(inputs)
+    network = keras.Model(inputs, {"score": keras.ops.mean(frames, axis=1), "frame_scores": frames[:, :, 0]})
+    model = Predictor(network, SpectralMaskFrontEnd(normalisation="none"))
+    waveform = ks.audio.read_mono(pairs.utterances[0].noisy)
+    kernel, bias = network.get_weights()
+    expected = (model.front_end.magnitude(waveform) @ kernel + bias)[:, 0]
+    found = model.predict(waveform)
+    np.testing.assert_allclose(found["frame_scores"], expected, atol=1e-4)
+    assert found["score"] == pytest.approx(expected.mean(), abs=1e-4)
 
 
 def test_every_channel_gets_a_score_at_any_rate(pairs):

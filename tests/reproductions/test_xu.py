@@ -9,7 +9,7 @@ import pytest
 from keras_segan import audio, backends
 from keras_segan.data.examples.stored import Stored
 from keras_segan.data.manifest import Manifest, Utterance
-from keras_segan.errors import DataError, RecipeError
+from keras_segan.errors import DataError, RecipeError, UsageError
 from keras_segan.models import xu as networks
 from keras_segan.models.registry import load_model
 from keras_segan.reproduction import recipe
@@ -256,7 +256,7 @@ def test_mixing_that_cannot_be_is_refused_before_anything_is_written(folder, tmp
     for start in (runs.plan, runs.reproduce):
         with pytest.raises(DataError) as caught:
             start(request)
-        assert caught.value.exit_code == 2
+        assert isinstance(caught.value, UsageError)
     assert not list(tmp_path.iterdir())
 
 
