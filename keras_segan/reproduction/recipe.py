@@ -313,7 +313,8 @@ def load(name: str) -> Recipe:
                 found = point.load()
             except Exception as error:  # whatever somebody else's code raises
                 raise RecipeError(
-                    f"The recipe '{name}' of {point.value} cannot be imported ({type(error).__name__}: {error})."
+                    f"The recipe '{name}' of {point.value} cannot be imported"
+                    f" ({type(error).__name__}: {error})."
                 ) from error
             return dataclasses.replace(Recipe.of(found), name=name)
     if name not in names():
