@@ -236,10 +236,12 @@ def test_discriminator_gradient_and_steps(goldens, networks, start, method):
     theirs = arrays[f"{start}losses"]
     np.testing.assert_allclose(losses[0], theirs[0], rtol=1e-4)
     # The loss is a squared distance; 0.0016 in the last step, where 8e-6 in the score are 4e-4 of it. What
-    # steps make of rounding depends on the processor: with tiles 8e-6 (AVX2), 2.6e-5 (AVX-512).
-    exact = slice(None) if method == "direct" or not start else slice(2)
+    # steps make of rounding depends on the processor and on the order of sums: with tiles 8e-6 (AVX2),
+    # 2.6e-5 (AVX-512), PyTorch's own convolution 3.0e-5.
+    as_recorded = method == "direct" and keras.backend.backend() == "tensorflow"
+    exact = slice(None) if as_recorded or not start else slice(2)
     np.testing.assert_allclose(losses[exact], theirs[exact], rtol=3e-4, atol=1e-6)
-    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=3e-5)
+    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=4e-5)
 
 
 @pytest.fixture
@@ -273,7 +275,7 @@ def test_spectral_normalization_layer(sn_case, case):
     variables = [layer.kernel, layer.bias]
     x = keras.Variable(golden["x"])
     (loss, y), gradients = backends.value_and_gradients(
-        lambda: (lambda y: (ops.sum(y * golden["r"]), y))(layer(x.value)), [*variables, x]
+        lambda: (lambda y: (ops.sum(ops.multiply(y, golden["r"])), y))(layer(x.value)), [*variables, x]
     )
     np.testing.assert_allclose(numpy(y), golden["y"], atol=5e-6 * np.abs(golden["y"]).max())
     np.testing.assert_allclose(numpy(layer.u), golden["u1"], atol=5e-6)
@@ -294,7 +296,7 @@ def test_spectral_normalization_moves_u_at_inference_too(sn_case, case):
 def test_miyato_mode_has_the_gradient_of_constant_u_and_v(sn_case, case):
     layer, golden = sn_case(case, mode="miyato")
     _, gradients = backends.value_and_gradients(
-        lambda: ops.sum(layer(golden["x"], training=True) * golden["r"]), [layer.kernel]
+        lambda: ops.sum(ops.multiply(layer(golden["x"], training=True), golden["r"])), [layer.kernel]
     )
     assert relative(numpy(gradients[0]), golden["dkernel_constant_uv"]) < 2e-5
 
@@ -315,7 +317,7 @@ def test_lstm_with_keras2_gates(goldens, prefix):
     lstm.set_weights([arrays[f"{prefix}.{key}"] for key in keys])
     r = arrays[f"{prefix}.r"]
     (loss, y), gradients = backends.value_and_gradients(
-        lambda: (lambda y: (ops.sum(y * r), y))(lstm(x.value)), [*lstm.trainable_variables, x]
+        lambda: (lambda y: (ops.sum(ops.multiply(y, r)), y))(lstm(x.value)), [*lstm.trainable_variables, x]
     )
     np.testing.assert_allclose(numpy(y), arrays[f"{prefix}.y"], atol=5e-6)
     np.testing.assert_allclose(numpy(loss), arrays[f"{prefix}.loss"], rtol=1e-5, atol=1e-5)

@@ -78,7 +78,7 @@ def test_mask_waveform_and_features_of_it(goldens, networks):
     floored = np.maximum(mask, metricgan_plus.MASK_FLOOR)
     close(floored[0] * features, recorded["enh_feat"], 2e-6)
 
-    waveform = metricgan_plus.resynthesis(floored, stft.stft(noisy[None]), len(noisy))
+    waveform = metricgan_plus.resynthesis(ops.convert_to_tensor(floored), stft.stft(noisy[None]), len(noisy))
     close(numpy(waveform)[0], recorded["enh_wav"], 1e-6)
     again = metricgan_plus.features(stft.stft(waveform))
     np.testing.assert_allclose(numpy(again)[0], recorded["enh_feat_reanalysed"], atol=2e-6)
