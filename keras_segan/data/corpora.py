@@ -53,8 +53,8 @@ CORPORA = {
             _VOICEBANK_ROW,
         ),
         Corpus(
-            "metricgan-timit",
-            "TIMIT as mixed for MetricGAN",
+            "timit-noise10",
+            "TIMIT in ten noises (Fu et al. 2019)",
             {"train": 15000, "test": 2000},
             {"pesq-nb-raw": 1.628, "stoi": 0.702},
         ),
