@@ -282,7 +282,7 @@ def prepare(
     return out.finish(replace(manifest, utterances=tuple(utterances)))
 
 
-def _check_not_onto_itself(copies: Mapping[Path, Path]):
+def _check_not_onto_itself(copies: Mapping[Path, Path]) -> None:
     originals = {os.path.realpath(file) for file in copies}
     for copy in copies.values():
         if os.path.realpath(copy) in originals:
@@ -290,5 +290,5 @@ def _check_not_onto_itself(copies: Mapping[Path, Path]):
             raise DataUsageError(f"{printable(copy)}: {problem}.")
 
 
-def _copy(file: Path, copy: Path, out: CorpusFolder):
+def _copy(file: Path, copy: Path, out: CorpusFolder) -> None:
     out.write(copy, audio.read_mono(file))

@@ -51,7 +51,7 @@ class Sampler:
 
     kinds = ("clean", "enhanced", "noisy")
 
-    def __init__(self, utterances: int, validation: int, per_epoch: int, seed: int):
+    def __init__(self, utterances: int, validation: int, per_epoch: int, seed: int) -> None:
         self.rng = random.Random(seed)
         self.order = list(range(utterances))
         self.validation = list(range(validation))
@@ -103,7 +103,7 @@ class Sampler:
             "history": [(e.kind, e.utterance, e.epoch, e.scores) for e in self.replay.history],
         }
 
-    def restore(self, state: dict):
+    def restore(self, state: dict) -> None:
         """Goes on from a state."""
         version, numbers, gauss = state["random"]
         self.rng.setstate((version, tuple(numbers), gauss))

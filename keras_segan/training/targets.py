@@ -88,7 +88,7 @@ class Scorer:
         definitions: Definition ids of all that labels are made of.
     """
 
-    def __init__(self, pool, targets: tuple[Target, ...], shown, sample_rate: int, chosen_by=None):
+    def __init__(self, pool, targets: tuple[Target, ...], shown, sample_rate: int, chosen_by=None) -> None:
         self.pool = pool
         self.targets = targets
         self.definitions = tuple(dict.fromkeys(name for target in targets for name in target.maps))
