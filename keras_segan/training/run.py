@@ -18,12 +18,13 @@ import filelock
 import numpy as np
 from tqdm import tqdm
 
+from keras_segan.backends import BACKENDS
 from keras_segan.errors import RecipeError
 
 KEPT_CHECKPOINTS = 2
 _CHECKPOINT = re.compile(r"epoch-(\d+)\.npz$")
 _STATE = "__state__"
-_PACKAGES = ("keras_segan", "keras", "tensorflow", "numpy", "librosa", "soundfile", "soxr", "pesq", "pystoi")
+_PACKAGES = ("keras_segan", "keras", *BACKENDS, "numpy", "librosa", "soundfile", "soxr", "pesq", "pystoi")
 
 
 class Run:

@@ -39,7 +39,7 @@ class Form:
     @property
     def batch(self):
         noisy = self["h"] if self.name == "paper" else np.zeros_like(self["y"])
-        return self["x"], noisy, self["y"]
+        return [ops.convert_to_tensor(array) for array in (self["x"], noisy, self["y"])]
 
     def game(self, per_batch=False):
         statistics = None if per_batch else tuple(float(value) for value in self["mean_std"])
@@ -112,7 +112,7 @@ def test_the_other_systems_minimise_one_part(form, objective):
 
 def test_three_rounds_of_both_players(form):
     game, batch = form.game(), form.batch
-    trainer = AdversarialTrainer(game.players(), [array.shape for array in batch])
+    trainer = AdversarialTrainer(game.players(), [tuple(array.shape) for array in batch])
     trace = []
     for number in (1, 2, 3):
         logged = trainer.step(*batch)
@@ -135,7 +135,8 @@ def share_within(form, step, tolerance):
 @pytest.mark.parametrize(("inputs", "outputs"), [(448, 64), (225, 25)])
 def test_from_the_released_initialisation_the_discriminator_does_not_learn(inputs, outputs):
     random = np.random.default_rng(0)
-    batch = [random.standard_normal((40, size)).astype(np.float32) for size in (inputs, outputs, outputs)]
+    sizes = inputs, outputs, outputs
+    batch = [ops.convert_to_tensor(random.standard_normal((40, size)), "float32") for size in sizes]
     generator = shah.generator(inputs, outputs, output="log-spectrum", initialisation="released")
     discriminator = shah.discriminator(outputs, initialisation="released")
     game = MaskingGame(generator, discriminator, output="log-spectrum")

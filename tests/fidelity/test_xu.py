@@ -154,7 +154,7 @@ def test_forward_gradients_and_steps(goldens):
     close(keras.ops.convert_to_numpy(network(x)), goldens["forward.pred"], 1e-5)
 
     loss, gradients = backends.value_and_gradients(
-        lambda: LOSSES["mae"](network(x), y), network.trainable_variables
+        lambda: LOSSES["mae"](network(x), keras.ops.convert_to_tensor(y)), network.trainable_variables
     )
     assert float(loss) == pytest.approx(goldens.facts["loss"], rel=1e-5)
 
