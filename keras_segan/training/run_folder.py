@@ -21,6 +21,7 @@ import filelock
 import numpy as np
 from tqdm import tqdm
 
+from keras_segan.backends import BACKENDS
 from keras_segan.errors import RecipeError, RecipeUsageError
 
 KEPT_CHECKPOINTS = 2
@@ -29,9 +30,7 @@ _STATE = "__state__"
 _PACKAGES = (
     "keras_segan",
     "keras",
-    "tensorflow",
-    "jax",
-    "torch",
+    *BACKENDS,
     "numpy",
     "soundfile",
     "soxr",
