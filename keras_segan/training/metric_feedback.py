@@ -645,8 +645,8 @@ def long_enough(manifest: Manifest, samples: int, run: Run | None = None) -> Man
         names = sorted(u.id for u in short)
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         run.note(
-            f"{len(short)} training pairs are shorter than {least:.2f} s, which the discriminator needs, and "
-            f"are left out: {shown}."
+            f"{len(short)} training {'pair is' if len(short) == 1 else 'pairs are'} shorter than "
+            f"{least:.2f} s, which the discriminator needs, and left out: {shown}."
         )
     return Manifest(tuple(u for u in manifest.utterances if u not in short), manifest.corpus)
 
