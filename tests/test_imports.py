@@ -57,7 +57,7 @@ ALLOWED = {
     "front_ends": "audio dsp gammatone waveform",
     "backends": "",
     "kernels": "backends",
-    "layers": "dsp kernels",
+    "layers": "backends dsp kernels",
     "inference": "front_ends",
     "models": "audio backends front_ends gammatone inference keras_setup layers",
     "training": "audio backends data dsp front_ends kernels metrics models",
@@ -93,8 +93,6 @@ PAPERS = {path.stem.partition("_")[0] for path in RECIPES} | {"okd", "nele"}
 NEUTRAL = ("training", "layers", "reproduction", "data", "backends", "kernels")
 NAME_PAPERS = {
     "data/corpora.py",  # corpora that are called after the paper that mixed them
-    "training/samplers.py",  # to be called after their ideas
-    "training/targets.py",  # its message, likewise
 }
 
 
