@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -98,7 +98,7 @@ class AudioSource:
         self.name = name or str(file)
         self._source = audio_streams.opened(file, self.name)
         try:
-            self._first = self._open()
+            self._first: _Forward | None = self._open()
             self._read_header(self._first)
         except BaseException:
             self.close()
@@ -277,7 +277,7 @@ class Resampler:
 
     def __init__(self, from_rate: int, to_rate: int, channels: int):
         same = from_rate == to_rate
-        self._stream = (
+        self._stream: Any = (
             None if same else soxr.ResampleStream(from_rate, to_rate, channels, "float32", quality="VHQ")
         )
         self._nothing = np.zeros((0, channels), np.float32)
@@ -413,8 +413,9 @@ def output_format(source: AudioSource, path: Path | str | None = None) -> Output
                     else f"as {subtype}, since {wanted} files with {source.subtype} cannot be written"
                 )
                 return OutputFormat(file_format, subtype, note)
+    name = "standard output" if path is None else path
     raise AudioError(
-        f"{files.printable(path)}: {wanted} files cannot hold {source.channels} channels at"
+        f"{files.printable(name)}: {wanted} files cannot hold {source.channels} channels at"
         f" {source.sample_rate} Hz; name a .wav file."
     )
 

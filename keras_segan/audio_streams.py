@@ -10,12 +10,13 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from keras_segan import limits
 from keras_segan.errors import AudioError
 
-File = Path | str | BinaryIO
+Seekable = BinaryIO | io.RawIOBase | tempfile.SpooledTemporaryFile[bytes]
+File = Path | str | Seekable
 
 IN_MEMORY = 1 << 26  # bytes that are kept in memory before a file is opened
 _HEAD = 1 << 16  # bytes of a header that are searched for the chunk of samples
@@ -23,7 +24,7 @@ _PIECE = 1 << 20  # bytes that are copied at a time
 _ALL_ONES = b"\xff" * 4
 
 
-def opened(file: File, name: str) -> bytes | BinaryIO:
+def opened(file: File, name: str) -> bytes | Seekable:
     """Returns what libsndfile can read.
 
     Args:
@@ -67,7 +68,7 @@ def _mode(path: Path | str, name: str) -> int:
     return mode
 
 
-def spooled(stream: BinaryIO, name: str) -> BinaryIO:
+def spooled(stream: BinaryIO, name: str) -> Seekable:
     """Reads a stream to its end into a file that can seek.
 
     Args:
@@ -96,7 +97,7 @@ def spooled(stream: BinaryIO, name: str) -> BinaryIO:
     return corrected(file) or file
 
 
-def corrected(file: BinaryIO) -> "Patched | None":
+def corrected(file: Seekable) -> "Patched | None":
     """Finds headers of unknown length that libsndfile cannot read.
 
     Args:
@@ -138,7 +139,7 @@ def _caf_patches(head: bytes, size: int) -> dict[int, bytes]:
     return {place + 4: (size - place - 12).to_bytes(8, "big")}
 
 
-def _chunk(head: bytes, place: int, order: str, width: int) -> int | None:
+def _chunk(head: bytes, place: int, order: Literal["little", "big"], width: int) -> int | None:
     """Returns where the chunk "data" begins."""
     while place + 4 + width <= len(head):
         if head[place : place + 4] == b"data":
@@ -161,7 +162,7 @@ class Patched(io.RawIOBase):
         patches: Bytes by position.
     """
 
-    def __init__(self, file: BinaryIO, patches: dict[int, bytes]):
+    def __init__(self, file: Seekable, patches: dict[int, bytes]):
         self._file = file
         self._patches = patches
 

@@ -71,7 +71,9 @@ def _generator_shapes(bins: int, units: tuple[int, int], hidden: int, directions
     return [*shapes, (inputs, hidden), (hidden,), (hidden, bins), (bins,)]
 
 
-def _check_shapes(path: Path, weights: Sequence[np.ndarray], expected: Sequence[tuple[int, ...]]):
+def _check_shapes(
+    path: Path | str, weights: Sequence[np.ndarray], expected: Sequence[tuple[int, ...]]
+) -> None:
     """Raises `ModelError` before a network is built from weights that do not go together."""
     for number, (weight, shape) in enumerate(zip(weights, expected, strict=True), start=1):
         if weight.shape != tuple(shape):

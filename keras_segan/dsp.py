@@ -94,7 +94,7 @@ def stft(
         MetricGAN.py, `Sp_and_phase`.
     """
     x = np.pad(np.asarray(waveform, np.float64), (0, tail))
-    x = np.pad(x, n_fft // 2, mode=padding)
+    x = np.pad(x, n_fft // 2, mode=padding)  # type: ignore[call-overload]  # NumPy's types want a literal
     return scipy.fft.rfft(frames(x, n_fft, hop) * window(window_name, n_fft), axis=-1).astype(np.complex64)
 
 

@@ -91,7 +91,8 @@ class Signal:
 
     def __init__(self, channels: int, folder: Path | None = None):
         self.channels = channels
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115 - closed by the owner
+        place = None if folder is None else str(folder)
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=place)  # noqa: SIM115 - closed by the owner
         self._size = 4 * channels
         self._squares = np.zeros(channels)
         self.peak = 0.0
@@ -375,18 +376,18 @@ class _Scaled:
     """An audio source whose samples are multiplied."""
 
     def __init__(self, source: audio.AudioSource, scale: float):
-        self._source, self._scale = source, np.float32(scale)
+        self.source, self._scale = source, np.float32(scale)
 
     def __getattr__(self, name: str):
-        return getattr(self._source, name)
+        return getattr(self.source, name)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        return (block * self._scale for block in self._source.blocks())
+        return (block * self._scale for block in self.source.blocks())
 
 
 def _enhance_source(
     model: WaveformEnhancer,
-    noisy: "_Scaled",
+    noisy: _Scaled,
     names: tuple[Path, Path],
     wet: float,
     progress: Progress | None,
@@ -394,7 +395,7 @@ def _enhance_source(
     source, target = names
     rate, channels = noisy.sample_rate, noisy.channels
     is_stream = target == STANDARD_STREAM or (target.exists() and not target.is_file())
-    kept = audio.output_format(noisy, None if is_stream else target)
+    kept = audio.output_format(noisy.source, None if is_stream else target)
     folder = None if is_stream else files.make_folder(target.parent)
     with contextlib.ExitStack() as stack:
         result = stack.enter_context(Signal(channels, folder))

@@ -6,10 +6,10 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from keras_segan import metrics as metric_registry
 from keras_segan.data.folders import audio_files
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pairing import UNCLEAR, find_outputs, partners
-from keras_segan.errors import DataError, MetricError, MetricUsageError
+from keras_segan.errors import DataError, DataUsageError, MetricError, MetricUsageError
 from keras_segan.metrics.items import (
     POLICIES,
     Failure,
@@ -81,7 +81,7 @@ class Summary:
 
 
 def bootstrap_interval(
-    values: Sequence[float], level: float = LEVEL, seed: int = 0, n: int = RESAMPLINGS
+    values: Sequence[float] | np.ndarray, level: float = LEVEL, seed: int = 0, n: int = RESAMPLINGS
 ) -> tuple[float, float]:
     """Returns the percentile bootstrap interval of a mean; the same values and seed give the same one.
 
@@ -97,12 +97,12 @@ def bootstrap_interval(
     Raises:
         MetricError: If there are no values.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.size == 0:
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
         raise MetricError("There are no values to take the mean of.")
     rng = np.random.default_rng(seed)
     # Row by row: all indices at once would be 800 MB for the 50,000 files of a large test set.
-    means = [values[rng.integers(values.size, size=values.size)].mean() for _ in range(n)]
+    means = [array[rng.integers(array.size, size=array.size)].mean() for _ in range(n)]
     low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)
 
@@ -216,19 +216,23 @@ class Evaluation:
 
     def summary(self) -> dict[str, Summary]:
         """Returns the statistics of the enhanced files."""
-        return summarise((row.result.scores for row in self.scored), self.seed)
+        return summarise((row.result.scores or {} for row in self.scored), self.seed)
 
     def noisy_summary(self) -> dict[str, Summary]:
         """Returns the statistics of the noisy files."""
-        return summarise((row.noisy.scores for row in self.compared), self.seed)
+        return summarise((noisy for _, noisy in self._both()), self.seed)
 
     def improvement(self) -> dict[str, Summary]:
         """Returns the statistics of enhanced minus noisy, paired by utterance."""
         differences = (
-            {name: row.result.scores[name] - row.noisy.scores[name] for name in self.metrics}
-            for row in self.compared
+            {name: enhanced[name] - noisy[name] for name in self.metrics} for enhanced, noisy in self._both()
         )
         return summarise(differences, self.seed)
+
+    def _both(self) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+        """Yields the scores of the enhanced and of the noisy file of the rows that are compared."""
+        for row in self.compared:
+            yield row.result.scores or {}, (row.noisy and row.noisy.scores) or {}
 
     def by_condition(self) -> dict[str, dict[str, dict[str, Summary]]]:
         """Returns statistics by condition, value and metric, for conditions of two values and more."""
@@ -359,7 +363,12 @@ def evaluate_folders(
     """
     scoring = scoring or Scoring()
     scoring.check()
-    pairs = pair_manifest(manifest, enhanced) if manifest else pair_folders(clean, enhanced, noisy)
+    if enhanced is not None and manifest is not None:
+        pairs = pair_manifest(manifest, enhanced)
+    elif enhanced is not None and clean is not None:
+        pairs = pair_folders(clean, enhanced, noisy)
+    else:
+        raise DataUsageError("Name the folder of enhanced files, and that of the clean ones or a manifest.")
     if all(pair.problem for pair in pairs):
         unclear = next((pair.problem for pair in pairs if pair.clean and UNCLEAR in pair.problem), None)
         problem = unclear or "no file here has the name of a clean file; check both folders"
@@ -378,7 +387,10 @@ def pair_folders(clean: Path | str, enhanced: Path | str, noisy: Path | str | No
     for stem in sorted({*there["clean"], *(there["enhanced"].keys() - matched)}):
         found = {name: there[name].get(others[name].get(stem, stem)) for name in folders}
         missing = [_missing(name, folders[name], stem) for name, path in found.items() if path is None]
-        pairs.append(FilePair(files.printable(stem), **found, problem="; ".join(missing)))
+        clean_file, enhanced_file, noisy_file = map(found.get, ("clean", "enhanced", "noisy"))
+        pairs.append(
+            FilePair(files.printable(stem), clean_file, enhanced_file, noisy_file, "; ".join(missing))
+        )
     return pairs + _not_looked_into(problems)
 
 
@@ -450,8 +462,10 @@ def score_pairs(pairs: Sequence[FilePair], scoring: Scoring, pool: "ScoringPool 
     return Evaluation(tuple(rows), tuple(map(key, scoring.metrics)))
 
 
-def _item(pair: FilePair, processed: Path, scale: float, scoring: Scoring) -> ScoreItem:
-    return ScoreItem(pair.id, pair.clean, processed, scoring.sample_rate, tuple(scoring.metrics), scale)
+def _item(pair: FilePair, processed: Path | None, scale: float, scoring: Scoring) -> ScoreItem:
+    # A pair without a problem has its files.
+    clean, processed = cast(Path, pair.clean), cast(Path, processed)
+    return ScoreItem(pair.id, clean, processed, scoring.sample_rate, tuple(scoring.metrics), scale)
 
 
 def _unpaired(pair: FilePair, scoring: Scoring) -> ScoreResult:

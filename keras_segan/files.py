@@ -23,7 +23,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, overload
 
 from keras_segan.errors import DataUsageError, FileError
 
@@ -516,6 +516,12 @@ class Row:
             raise self.error(column, f"is missing, the row has {given} cells instead of {wanted}; fill it in")
         raise self.error(column, "is missing; add it")
 
+    @overload
+    def number(self, column: str, low: float, high: float, default: float) -> float: ...
+
+    @overload
+    def number(self, column: str, low: float, high: float, default: None = None) -> float | None: ...
+
     def number(self, column: str, low: float, high: float, default: float | None = None) -> float | None:
         """Returns a cell that is a number.
 
@@ -626,8 +632,8 @@ def _unescaped(cell: str) -> str:
 # Names
 
 
-def printable(text: Path | str) -> str:
-    r"""Returns a text or path as it can be shown and stored anywhere.
+def printable(text: object) -> str:
+    r"""Returns a text, path or error as it can be shown and stored anywhere.
 
     Bytes that are not UTF-8 and control characters become \x.., so that no name ends a line or a program.
     """

@@ -37,8 +37,10 @@ ERB_Q = 9.265
 # changes nothing but digital silence, of which the original takes log(0).
 ENERGY_FLOOR = 1e-20
 
+Numbers = np.ndarray | np.floating | float  # one or many
 
-def erb_number(frequency: np.ndarray) -> np.ndarray:
+
+def erb_number(frequency: Numbers) -> Numbers:
     """Maps Hz to the ERB scale, equation (16)."""
     return ERB_Q * np.log1p(np.asarray(frequency) / (ERB_L * ERB_Q))
 
@@ -343,7 +345,7 @@ def context_features(
     before: int,
     after: int,
     floor: float = ENERGY_FLOOR,
-    level: tuple[float, float] | None = None,
+    level: tuple[Numbers, Numbers] | None = None,
 ) -> np.ndarray:
     """Computes the network's input: standardised log energies with their neighbour frames.
 

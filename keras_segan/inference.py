@@ -25,6 +25,9 @@ class WaveformEnhancer:
     Whoever inherits has `front_end`, `information`, `input_rank` and `infer`.
     """
 
+    front_end: Any
+    information: dict[str, Any]
+
     def infer(self, features: np.ndarray) -> np.ndarray:
         """Runs the network on features `(batch, ...)`."""
         raise NotImplementedError
@@ -91,7 +94,7 @@ class PlainEnhancer(WaveformEnhancer):
         self.method = method
         self.front_end = self  # a method has no features; what is asked of a front end is answered here
         self.sample_rate = method.sample_rate
-        self.information: dict[str, Any] = {}
+        self.information = {}
 
     def enhance_many(
         self, waveforms: Sequence[np.ndarray], statistics: Sequence | None = None

@@ -6,6 +6,7 @@ are refused, since nothing tells their full scale.
 """
 
 import numbers
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -16,7 +17,7 @@ _QUIETEST_INT32 = 1 << 23  # a smaller peak may as well be that of 16 or 24 bits
 _GIVE = "give floats in [-1, 1] or int16"
 
 
-def checked(waveform, name: str = "waveform", channels: bool = False) -> np.ndarray:
+def checked(waveform: Any, name: str = "waveform", channels: bool = False) -> np.ndarray:
     """Checks a waveform and returns it as floats.
 
     Args:
@@ -40,14 +41,14 @@ def checked(waveform, name: str = "waveform", channels: bool = False) -> np.ndar
     return floats
 
 
-def _array(waveform, name: str) -> np.ndarray:
+def _array(waveform: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(waveform)
     except Exception as error:  # ragged lists, tensors that want something first: each library its own
         raise AudioError(f"The {name} is no array of samples ({error}); {_GIVE}.") from error
 
 
-def _check_layout(shape: tuple[int, ...], name: str, channels: bool):
+def _check_layout(shape: tuple[int, ...], name: str, channels: bool) -> None:
     wanted = "(samples,) or (samples, channels)" if channels else "a mono signal (samples,)"
     if len(shape) != 1 and not (channels and len(shape) == 2):
         raise AudioError(f"The {name} has shape {shape}; it must be {wanted}.")
@@ -78,7 +79,12 @@ def _floats(array: np.ndarray, name: str) -> np.ndarray:
     return array / float(1 << 31)
 
 
-def checked_rate(rate, name: str = "sample rate") -> int:
+def is_number(value: object) -> TypeGuard[float]:
+    """Says whether a value is a real number, NumPy's included; truth values are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def checked_rate(rate: object, name: str = "sample rate") -> int:
     """Returns a sample rate as a whole number of Hz.
 
     Args:
@@ -90,7 +96,7 @@ def checked_rate(rate, name: str = "sample rate") -> int:
     """
     if isinstance(rate, np.ndarray) and rate.ndim == 0:
         rate = rate.item()
-    if not isinstance(rate, numbers.Real) or isinstance(rate, bool) or rate != rate // 1:
+    if not is_number(rate) or rate != rate // 1:
         raise AudioError(f"The {name} must be a whole number of Hz, not {rate!r}.")
     if not limits.LOWEST_RATE <= rate <= limits.HIGHEST_RATE:
         raise AudioError(
@@ -100,7 +106,7 @@ def checked_rate(rate, name: str = "sample rate") -> int:
     return int(rate)
 
 
-def checked_share(share, name: str) -> float:
+def checked_share(share: object, name: str) -> float:
     """Returns a share from 0 to 1, such as `wet`.
 
     Args:
@@ -110,6 +116,6 @@ def checked_share(share, name: str) -> float:
     Raises:
         AudioError: If it is none.
     """
-    if not isinstance(share, numbers.Real) or isinstance(share, bool) or not 0 <= share <= 1:
+    if not is_number(share) or not 0 <= share <= 1:
         raise AudioError(f"'{name}' must be a number from 0 to 1, not {share!r}.")
     return float(share)

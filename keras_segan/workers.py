@@ -138,7 +138,7 @@ def _without_interrupts():
 
 def _buried(process: subprocess.Popen):
     process.wait()
-    for pipe in (process.stdin, process.stdout):
+    for pipe in filter(None, (process.stdin, process.stdout)):
         with contextlib.suppress(OSError):  # of what could not be written any more
             pipe.close()
 
@@ -161,7 +161,7 @@ def _received(pipe) -> bytes:
 # --- in the worker
 
 
-def serve():
+def serve() -> None:
     """Calls what comes through standard input until it closes; what is printed goes to standard error."""
     import queue
 

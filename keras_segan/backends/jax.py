@@ -43,7 +43,7 @@ def compile_step(function: Callable, state, shapes: Sequence[tuple] | None = Non
 class _Variables:
     """The variables of a step, each once, looked up at its first call."""
 
-    def __init__(self, state):
+    def __init__(self, state: Callable[[], Sequence] | Sequence) -> None:
         self._state = state
         self._found: list | None = None
 

@@ -31,11 +31,11 @@ def value_and_gradients(function: Callable, variables: Sequence):
         result = function()
         loss = result[0] if isinstance(result, tuple) else result
     if loss.requires_grad:
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        gradients = list(torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True))
     else:
         gradients = [torch.zeros_like(leaf) for leaf in leaves]
     assign(scope.updates())
-    return keras.tree.map_structure(_detached, result), list(gradients)
+    return keras.tree.map_structure(_detached, result), gradients
 
 
 def _detached(value):

@@ -24,7 +24,7 @@ COMMANDS = {
     "selftest": "Check that this installation scores correctly.",
 }
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes
-_REMEDIES = {
+_REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: "make room on the disk of the output, or of the folder for temporary files (TMPDIR)",
     errno.EFBIG: "the file system or a limit allows no larger file; choose another place",
     errno.EPIPE: "the program that reads the output ended",

@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -123,7 +124,7 @@ class Clock:
         self.source = source
         self.quiet = quiet
         self.start = time.perf_counter()
-        self.bar = None
+        self.bar: Any = None  # of tqdm
 
     def elapsed(self) -> float:
         """Seconds since the beginning."""

@@ -267,7 +267,8 @@ def prepare(
             one of other content.
     """
     out = CorpusFolder.of(out)
-    copies, utterances = {}, []
+    copies: dict[Path, Path] = {}
+    utterances = []
     for u in manifest.utterances:
         clean = copies.setdefault(u.clean, out.path(u.split, "clean", u.id))
         noisy = copies.setdefault(u.noisy, out.path(u.split, "noisy", u.id))

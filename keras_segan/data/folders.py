@@ -128,7 +128,7 @@ class CorpusFolder:
     @classmethod
     def of(cls, folder: "CorpusFolder | Path | str") -> "CorpusFolder":
         """Returns the folder itself, or that of a path."""
-        return folder if isinstance(folder, cls) else cls(folder)
+        return folder if isinstance(folder, CorpusFolder) else cls(folder)
 
     def _listed(self) -> Manifest | None:
         if not os.path.lexists(self.manifest_file):

@@ -65,7 +65,7 @@ _DISTRIBUTED = re.compile(r"(clean|noisy)_(train|test)set(?:_(28|56)spk)?_wav(_1
 
 def _voicebank_as_distributed(path: Path, scale: float | None) -> tuple[Manifest, list[Path]] | None:
     """Recognises the four folders of Edinburgh DataShare 10283/2791, also resampled ones (_16k)."""
-    folders = defaultdict(dict)
+    folders: dict[tuple[str, str, bool], dict[str, Path]] = defaultdict(dict)
     for child in sorted(path.iterdir()):
         match = _DISTRIBUTED.fullmatch(child.name)
         if match and child.is_dir():
@@ -231,7 +231,7 @@ def _attenuated_timit(
     if "validation" not in parts and "test" in parts:
         parts = {("validation" if split == "test" else split): part for split, part in parts.items()}
     if not any(map(_is_level_tree, parts.values())):
-        return _manifest_of(path, parts, "timit-noise10", scale)
+        return _manifest_of(path, parts, "timit-noise10", 1.0 if scale is None else scale)
     utterances, unpaired = [], []
     for split in sorted(parts, key=SPLITS.index):
         found, alone = _level_tree(split, *parts[split])

@@ -39,6 +39,7 @@ def prepare(folder: Path | str) -> Manifest:
             noises[row["noise_file"]] = audio.read_mono(SOURCE / row["noise_file"])
         speech = audio.read_mono(SOURCE / row["clean"])
         noise = tile(noises[row["noise_file"]], len(speech), int(row["offset"]))
+        snr = float(row["snr"])
         utterance = Utterance(
             id=row["id"],
             clean=out.path(row["split"], "clean", row["id"]),
@@ -46,9 +47,9 @@ def prepare(folder: Path | str) -> Manifest:
             split=row["split"],
             speaker=row["speaker"],
             noise=row["noise"],
-            snr=float(row["snr"]),
+            snr=snr,
         )
-        clean, noisy = mix_active_level(speech, noise, utterance.snr)
+        clean, noisy = mix_active_level(speech, noise, snr)
         out.write(utterance.clean, clean)
         out.write(utterance.noisy, noisy)
         utterances.append(utterance)

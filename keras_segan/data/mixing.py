@@ -46,13 +46,13 @@ def active_level(speech: np.ndarray, sample_rate: int = SAMPLE_RATE) -> float:
         envelope = lfilter([1 - decay], [1, -decay], envelope)
     # One threshold per bit of a 16-bit signal, 6 dB apart.
     thresholds = 20 * np.log10(2.0 ** np.arange(-15, 0))
-    levels = []
+    measured = []
     for threshold in thresholds:
         active = _active_samples(envelope >= 10 ** (threshold / 20), round(sample_rate * P56_HANGOVER))
         if active == 0:
             break
-        levels.append(10 * np.log10(power / active))
-    levels = np.array(levels)
+        measured.append(10 * np.log10(power / active))
+    levels = np.array(measured)
     margins = levels - thresholds[: len(levels)]
     if not len(levels) or margins[0] <= P56_MARGIN or margins[-1] > P56_MARGIN:
         # Too soft for the lowest threshold, or an impulse: all of it counts as active.

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_segan import audio, files
 from keras_segan.data.folders import audio_files
@@ -51,7 +52,12 @@ class Sources:
         return {split: Mixer(self.speech[split], self.noise[split]).count(*draws[split]) for split in SPLITS}
 
 
-def _draws(snrs, magnification, speeds, train_snrs) -> dict[str, tuple]:
+def _draws(
+    snrs: Sequence[float],
+    magnification: int,
+    speeds: Sequence[float],
+    train_snrs: Sequence[float] | None,
+) -> dict[str, tuple[Sequence[float], int | None, Sequence[float]]]:
     """Says what each split is mixed with: SNRs, noises per utterance and speeds."""
     levels = snrs if train_snrs is None else train_snrs
     return {"train": (levels, magnification, speeds), "test": (snrs, None, (1.0,))}
@@ -150,7 +156,7 @@ def _name(path: Path, speech: Mapping, noise: Mapping) -> str:
     return "folder"
 
 
-def preview(sources: Sources, **mixing) -> Manifest:
+def preview(sources: Sources, **mixing: Any) -> Manifest:
     """Returns as many pairs as `mix` would make, with speech in the place of both files, to plan with."""
     counts = sources.counts(**mixing)
     utterances = []

@@ -16,6 +16,8 @@ registers the classes for `.keras` files.
 """
 
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 from keras_segan.errors import ModelError
 from keras_segan.front_ends.band_gain import BandGainFrontEnd
@@ -29,7 +31,7 @@ FRONT_ENDS = {
 }
 
 
-def build(kind, config):
+def build(kind: object, config: object) -> Any:
     """Makes a front end from what a file says of it.
 
     Args:
@@ -57,7 +59,9 @@ def build(kind, config):
         raise ModelError(f"gives its {kind} a setting that cannot be: {error}") from error
 
 
-def check_fit(front_end, input_shape, output_shape=None) -> None:
+def check_fit(
+    front_end: Any, input_shape: Sequence[object], output_shape: Sequence[object] | None = None
+) -> None:
     """Raises `ModelError` if a network does not take what a front end gives, or the other way round.
 
     Args:
@@ -85,7 +89,7 @@ def check_fit(front_end, input_shape, output_shape=None) -> None:
         )
 
 
-def _dims(shape) -> str:
+def _dims(shape: Sequence[object]) -> str:
     return f"({', '.join(str(size) if isinstance(size, int) else 'any' for size in shape)})"
 
 

@@ -126,7 +126,7 @@ class GammatoneFrontEnd:
             What `analyse` takes to standardise a piece as the whole.
         """
 
-        def log_energies(waveform):
+        def log_energies(waveform: np.ndarray) -> np.ndarray:
             return gammatone.log_energies(self.analyse_energies(waveform).energies, self.energy_floor).T
 
         per_band = moments(pieces, log_energies, self.hop)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_segan import dsp
 from keras_segan.front_ends import values
@@ -52,15 +53,15 @@ class LogSpectrumFrontEnd:
 
     def __init__(
         self,
-        mean=None,
-        scale=None,
+        mean: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
         n_fft: int = 512,
         hop: int = 256,
         context: int = 3,
         power: float = 1.0,
         floor: float = 1e-8,
         noise_frames: int = 0,
-        equalisation=1.0,
+        equalisation: ArrayLike = 1.0,
         sample_rate: int = 16000,
         levels: Sequence[float] | None = None,
     ) -> None:
@@ -106,11 +107,11 @@ class LogSpectrumFrontEnd:
         """Returns log spectra, float32 `(frames, bins)`, of a waveform `(samples,)`."""
         return self._log(np.abs(self._spectrum(waveform)))
 
-    def _spectrum(self, waveform):
+    def _spectrum(self, waveform: np.ndarray) -> np.ndarray:
         missing = max(0, self.n_fft - len(waveform))
         return dsp.frame_spectrum(np.pad(waveform, (0, missing)), self.n_fft, self.hop)
 
-    def _log(self, magnitude):
+    def _log(self, magnitude: np.ndarray) -> np.ndarray:
         level = magnitude if self.power == 1 else magnitude**self.power
         return np.log(level + np.float32(self.floor))
 

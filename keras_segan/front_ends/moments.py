@@ -1,12 +1,13 @@
 """Mean and standard deviation of what is read piece by piece."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 # A piece of an utterance: its samples, and from which to which of them the piece counts. What lies outside is
 # context that belongs to the neighbours.
 Piece = tuple[np.ndarray, int, int]
+Statistic = np.ndarray | np.floating | float  # of each column, or of all values
 
 
 class Moments:
@@ -17,8 +18,8 @@ class Moments:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean = 0.0
-        self._squares = 0.0
+        self.mean: Statistic = 0.0
+        self._squares: Statistic = 0.0
 
     def add(self, rows: np.ndarray) -> None:
         """Adds rows `(count, ...)`."""
@@ -34,7 +35,7 @@ class Moments:
         self.mean = self.mean + (mean - self.mean) * (len(rows) / total)
         self.count = total
 
-    def deviation(self, ddof: int = 0):
+    def deviation(self, ddof: int = 0) -> Statistic:
         """Returns the standard deviation; the divisor is the number of rows less `ddof`."""
         return np.sqrt(self._squares / max(self.count - ddof, 1))
 
@@ -48,7 +49,7 @@ class Moments:
         return result
 
 
-def deviation_ratio(pairs: Iterable[tuple[np.ndarray, np.ndarray]], per_column: bool):
+def deviation_ratio(pairs: Iterable[tuple[np.ndarray, np.ndarray]], per_column: bool) -> Statistic:
     """Returns by what estimates have to be multiplied to vary as much as their references.
 
     Args:
@@ -71,7 +72,7 @@ def frames_within(frames: np.ndarray, start: int, stop: int, hop: int) -> np.nda
     return frames[-(-start // hop) : -(-stop // hop)]
 
 
-def moments(pieces: Iterable[Piece], frames_of, hop: int) -> Moments:
+def moments(pieces: Iterable[Piece], frames_of: Callable[[np.ndarray], np.ndarray], hop: int) -> Moments:
     """Computes the moments of an utterance's frames.
 
     Args:

@@ -89,7 +89,7 @@ class SpectralMaskFrontEnd:
         """Samples below which reflection has nothing to reflect."""
         return self.n_fft // 2 + 1
 
-    def _spectrum(self, waveform):
+    def _spectrum(self, waveform: np.ndarray) -> np.ndarray:
         return dsp.stft(waveform, self.n_fft, self.hop, self.window, self.padding, self.tail)
 
     def compressed(self, spectrum: np.ndarray) -> np.ndarray:
@@ -130,7 +130,7 @@ class SpectralMaskFrontEnd:
         """Returns what `synthesise` needs of a complex spectrum `(frames, bins)` of so many samples."""
         return Analysis(self.compressed(spectrum), dsp.phase_factor(spectrum), length)
 
-    def _normalise(self, magnitude, statistics):
+    def _normalise(self, magnitude: np.ndarray, statistics: Moments | None) -> np.ndarray:
         if self.normalisation == "none":
             return magnitude
         if statistics is None:

@@ -3,36 +3,37 @@
 import math
 import numbers
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from keras_segan import limits
 from keras_segan.errors import AudioError
-from keras_segan.waveform import checked_rate
+from keras_segan.waveform import checked_rate, is_number
 
 
-def whole(name: str, value, low: int, high: int = limits.LONGEST_FRAME) -> int:
+def whole(name: str, value: object, low: int, high: int = limits.LONGEST_FRAME) -> int:
     """Returns a whole number from `low` to `high`, or raises `ValueError`."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not low <= value <= high:
+    if not _is_whole(value) or not low <= value <= high:
         raise ValueError(f"{name} must be a whole number from {low} to {high}, not {_shown(value)}")
     return int(value)
 
 
-def number(name: str, value, low: float, high: float) -> float:
+def number(name: str, value: object, low: float, high: float) -> float:
     """Returns a number from `low` to `high`, or raises `ValueError`."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}")
     return value
 
 
-def choice(name: str, value, known: Sequence[str]) -> str:
+def choice(name: str, value: object, known: Sequence[str]) -> str:
     """Returns one of the known words, or raises `ValueError`."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, not {_shown(value)}")
     return value
 
 
-def array(name: str, value, shapes: Sequence[tuple[int, ...]], low: float, high: float) -> np.ndarray:
+def array(name: str, value: Any, shapes: Sequence[tuple[int, ...]], low: float, high: float) -> np.ndarray:
     """Returns float64 values of one of the shapes, all from `low` to `high`, or raises `ValueError`."""
     try:
         found = np.asarray(value)
@@ -47,7 +48,7 @@ def array(name: str, value, shapes: Sequence[tuple[int, ...]], low: float, high:
     return values
 
 
-def rate(value) -> int:
+def rate(value: object) -> int:
     """Returns a sample rate in Hz, or raises `ValueError`."""
     try:
         return checked_rate(value)
@@ -72,6 +73,10 @@ def levels(value: Sequence[float] | None) -> list[float] | None:
     return [lowest, highest]
 
 
-def _shown(value) -> str:
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

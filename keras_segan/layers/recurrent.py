@@ -1,6 +1,7 @@
 """Recurrent layers as the originals used them, and fast on a CPU."""
 
 import contextlib
+from typing import Any
 
 import keras
 from keras import ops
@@ -31,6 +32,8 @@ class _Recurrence:
     `recurrence` is no part of a layer's configuration, so a `.keras` file does not depend on it. It may
     be set until the layer's model is compiled or called in a graph; see `using_recurrence`.
     """
+
+    name: str  # of the Keras layer
 
     def __init__(self, *args, recurrence: str = "auto", **kwargs):
         super().__init__(*args, **kwargs)
@@ -126,7 +129,8 @@ _GATES = (keras.activations.sigmoid, keras2_hard_sigmoid)
 
 def _compiled(lstm: keras.layers.LSTM, sequences, mask):
     """Runs an LSTM by its compiled recurrence."""
-    return kernels.find("lstm")(
+    kernel: Any = kernels.find("lstm")  # there is one: `_obstacle` has looked
+    return kernel(
         sequences,
         *(ops.convert_to_tensor(x) for x in (lstm.cell.kernel, lstm.cell.bias, lstm.cell.recurrent_kernel)),
         hard_gates=lstm.recurrent_activation is keras2_hard_sigmoid,

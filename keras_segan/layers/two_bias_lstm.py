@@ -1,5 +1,7 @@
 """LSTM with the two bias vectors of torch."""
 
+from typing import Any
+
 import keras
 
 from keras_segan.layers import recurrent
@@ -40,8 +42,11 @@ class TwoBiasLSTMCell(keras.layers.LSTMCell):
 class _TwoBiases:
     """Gives an LSTM layer a cell with two biases, which start at zero, without one for the forget gate."""
 
-    def __init__(self, units: int, unit_forget_bias: bool = False, **kwargs):
-        super().__init__(units, unit_forget_bias=unit_forget_bias, **kwargs)
+    cell: Any
+
+    def __init__(self, units: int, unit_forget_bias: bool = False, **kwargs: Any) -> None:
+        settings: dict[str, Any] = {"units": units, "unit_forget_bias": unit_forget_bias, **kwargs}
+        super().__init__(**settings)
         self.cell = TwoBiasLSTMCell.from_config(self.cell.get_config())
 
 

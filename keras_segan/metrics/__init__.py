@@ -6,6 +6,7 @@ Nothing here imports Keras.
 """
 
 import importlib
+from types import ModuleType
 
 from keras_segan.metrics.hu_loizou import composite
 from keras_segan.metrics.metric import Metric
@@ -14,7 +15,7 @@ from keras_segan.metrics.registry import get, names, score
 __all__ = ["Metric", "composite", "get", "names", "pool", "scale", "score"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> ModuleType:
     if name in ("pool", "scale"):
         return importlib.import_module(f"keras_segan.metrics.{name}")
     raise AttributeError(f"module 'keras_segan.metrics' has no attribute '{name}'")

@@ -1,6 +1,7 @@
 """The table of the metrics that come with the package."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from keras_segan.metrics.pair import Pair
 INFINITY = float("inf")
 
 
-def _builtin(name: str, of_pair: Callable[[Pair], float], lo: float, hi: float, **facts) -> Metric:
+def _builtin(name: str, of_pair: Callable[[Pair], float], lo: float, hi: float, **facts: Any) -> Metric:
     def function(clean: np.ndarray, processed: np.ndarray, sample_rate: int) -> float:
         return of_pair(Pair(clean, processed, sample_rate))
 
@@ -44,6 +45,10 @@ def _haspi(function: str) -> Callable[[Pair], float]:
     return of_pair
 
 
+def _csii(level: str) -> Callable[[Pair], float]:
+    return lambda p: p.csii[level]
+
+
 def _csig(p: Pair) -> float:
     return hu_loizou.csig(hu_loizou.pesq_inside(p), trimmed_mean(p.llr), trimmed_mean(p.wss))
 
@@ -58,10 +63,10 @@ def _covl(p: Pair) -> float:
 
 _HU_LOIZOU = "Hu and Loizou, IEEE TASLP 16(1), 2008"
 _LOIZOU = "Loizou, Speech Enhancement: Theory and Practice, ch. 11"
-_MOS = {"unit": "MOS", "default_scale": "mos-linear", "reference": _HU_LOIZOU}
-_PESQ = {"unit": "MOS", "default_scale": "pesq-linear"}
+_MOS: dict[str, Any] = {"unit": "MOS", "default_scale": "mos-linear", "reference": _HU_LOIZOU}
+_PESQ: dict[str, Any] = {"unit": "MOS", "default_scale": "pesq-linear"}
 # Of MOS-LQO the asymptote of the mapping, below any score, and the score of identical signals, raw 4.5.
-_LQO = {"lo": 0.999, **_PESQ}
+_LQO: dict[str, Any] = {"lo": 0.999, **_PESQ}
 
 METRICS = {
     metric.name: metric
@@ -209,7 +214,7 @@ METRICS = {
         *(
             _builtin(
                 f"csii-{level}",
-                lambda p, level=level: p.csii[level],
+                _csii(level),
                 0.0,
                 1.0,
                 label=f"CSII {level}",

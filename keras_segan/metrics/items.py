@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_segan.errors import AudioError, KsegError, MetricError, MetricUsageError
+from keras_segan.metrics.metric import Metric
 from keras_segan.metrics.pair import Pair, to_float
-from keras_segan.metrics.registry import Metric, get, score_pair
+from keras_segan.metrics.registry import get, score_pair
 
 POLICIES = ("floor", "skip", "raise")
 
@@ -87,7 +88,7 @@ def score_item(item: ScoreItem) -> ScoreResult:
         pair = Pair(clean, to_float(processed) * item.scale, sample_rate)
         scores = score_pair(item.metrics, pair)
     except MetricError as error:
-        where = item.processed if _is_path(item.processed) else None
+        where = item.processed if isinstance(item.processed, (str, Path)) else None
         message = f"{where}: {error}" if where else str(error)
         return ScoreResult.failed(item, type(error).__name__, message, time.perf_counter() - start)
     except KsegError as error:
@@ -97,10 +98,6 @@ def score_item(item: ScoreItem) -> ScoreResult:
         return ScoreResult.failed(item, type(error).__name__, message, time.perf_counter() - start)
     seconds = time.perf_counter() - start
     return ScoreResult(item.id, scores, None, (*notes, *pair.notes), seconds, tuple(item.metrics))
-
-
-def _is_path(source) -> bool:
-    return isinstance(source, (str, Path))
 
 
 def _load(item: ScoreItem) -> tuple[np.ndarray, np.ndarray, int, list[str]]:
@@ -122,7 +119,7 @@ def _load(item: ScoreItem) -> tuple[np.ndarray, np.ndarray, int, list[str]]:
 
 
 def _read(source: np.ndarray | Path | str, sample_rate: int | None) -> tuple[np.ndarray, int]:
-    if not _is_path(source):
+    if not isinstance(source, (str, Path)):
         if sample_rate is None:
             raise MetricUsageError("A waveform needs its sample rate.")
         return np.asarray(source), sample_rate
@@ -150,13 +147,13 @@ def apply_policy(results: Iterable[ScoreResult], on_error: str = "raise") -> lis
             has no end.
     """
     results = list(results)
-    failed = [result for result in results if result.failure]
+    failed = [f"{result.id}: {result.failure.message}" for result in results if result.failure]
     if on_error not in POLICIES:
         raise MetricUsageError(f"'{on_error}' is none of {', '.join(POLICIES)}.")
     if on_error == "floor":
         return [floored(result) if result.failure else result for result in results]
     if on_error == "raise" and failed:
-        listed = "; ".join(f"{result.id}: {result.failure.message}" for result in failed[:10])
+        listed = "; ".join(failed[:10])
         more = f"; and {len(failed) - 10} more" if len(failed) > 10 else ""
         raise MetricError(f"{len(failed)} of {len(results)} could not be scored: {listed}{more}")
     return [result for result in results if not result.failure]

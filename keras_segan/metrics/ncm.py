@@ -46,8 +46,8 @@ def band_edges(sample_rate: int) -> np.ndarray:
 
     The map from frequency to place is Greenwood's, `165 (10^(2.1 x / 35) - 1)` with x in mm.
     """
-    places = 35.0 / 2.1 * np.log10(np.array([LOWEST, sample_rate / 2 - 600.0]) / 165.0 + 1.0)
-    return 165.0 * (10.0 ** (2.1 / 35.0 * np.linspace(*places, BANDS + 1)) - 1.0)
+    lowest, highest = 35.0 / 2.1 * np.log10(np.array([LOWEST, sample_rate / 2 - 600.0]) / 165.0 + 1.0)
+    return 165.0 * (10.0 ** (2.1 / 35.0 * np.linspace(lowest, highest, BANDS + 1)) - 1.0)
 
 
 def ncm(clean: np.ndarray, processed: np.ndarray, sample_rate: int) -> float:

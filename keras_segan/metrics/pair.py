@@ -143,7 +143,7 @@ def _checked(signal: np.ndarray, name: str) -> np.ndarray:
     return signal
 
 
-def _checked_rate(sample_rate) -> int:
+def _checked_rate(sample_rate: object) -> int:
     try:
         return waveform.checked_rate(sample_rate)
     except AudioError as error:
@@ -160,7 +160,8 @@ def _lags_and_bands(signal: np.ndarray, sample_rate: int) -> tuple[np.ndarray, n
     """Returns autocorrelations `(frames, P + 1)` and band powers `(frames, 25)` from one FFT."""
     to_both = _lags_and_bands_matrix(sample_rate)
     both = np.concatenate([power @ to_both for power in framing.power_spectra(signal, sample_rate)])
-    return np.split(both, [lpc.order(sample_rate) + 1], axis=1)
+    lags, bands = np.split(both, [lpc.order(sample_rate) + 1], axis=1)
+    return lags, bands
 
 
 @cache

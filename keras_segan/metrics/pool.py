@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from keras_segan.errors import MetricError, MetricUsageError
 from keras_segan.metrics.items import Failure, ScoreItem, ScoreResult, apply_policy, score_item
@@ -57,7 +58,7 @@ class ScoringPool:
         if jobs is not None and jobs < 1:
             raise MetricUsageError(f"jobs must be at least 1, not {jobs}.")
         self._timeout = timeout
-        self._workers = _DaskWorkers(dask) if dask else _LocalWorkers(jobs)
+        self._workers: _DaskWorkers | _LocalWorkers = _DaskWorkers(dask) if dask else _LocalWorkers(jobs)
         # One thread feeds the workers, so that the caller can do something else meanwhile.
         self._feeder = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="scoring")
         self._closed = False
@@ -65,7 +66,7 @@ class ScoringPool:
     def __enter__(self) -> "ScoringPool":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -90,7 +91,7 @@ class ScoringPool:
         items = list(items)
         for metric in dict.fromkeys(metric for item in items for metric in item.metrics):
             get(metric)
-        futures = tuple(Future() for _ in items)
+        futures: tuple[Future, ...] = tuple(Future() for _ in items)
         self._feeder.submit(self._feed, items, futures)
         return Handle(futures)
 
@@ -180,7 +181,7 @@ class _LocalWorkers:
 
     def __init__(self, jobs: int | None) -> None:
         self._jobs = jobs
-        self._workers = None
+        self._workers: Workers | None = None
 
     def count(self) -> int:
         if self._jobs is None:
@@ -189,7 +190,7 @@ class _LocalWorkers:
             self._jobs = cpu_count()
         return self._jobs
 
-    def submit(self, function: Callable, *arguments) -> Future:
+    def submit(self, function: Callable, *arguments: Any) -> Future:
         if self._workers is None:
             self._workers = Workers(self.count())
         return self._workers.submit(function, *arguments)
@@ -218,17 +219,17 @@ class _DaskWorkers:
     def count(self) -> int:
         return max(1, sum(self._client.nthreads().values()))
 
-    def submit(self, function: Callable, *arguments) -> Future:
+    def submit(self, function: Callable, *arguments: Any) -> Future:
         return _as_concurrent(self._client.submit(function, *arguments, pure=False))
 
     def close(self) -> None:
         self._client.close()
 
 
-def _as_concurrent(dask_future) -> Future:
-    future = Future()
+def _as_concurrent(dask_future: Any) -> Future:
+    future: Future = Future()
 
-    def copy(done) -> None:
+    def copy(done: Any) -> None:
         error = done.exception()
         if error is not None:
             future.set_exception(error)

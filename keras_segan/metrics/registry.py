@@ -5,8 +5,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def names() -> tuple[str, ...]:
     return (*METRICS, *optional, *sorted(_entry_points()))
 
 
-def _entry_points() -> dict:
+def _entry_points() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
 
 
@@ -58,7 +58,7 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
     raise MetricUsageError(unknown("metric", name, (*names(), *ALIASES)))
 
 
-def _from_entry_point(entry) -> Metric:
+def _from_entry_point(entry: EntryPoint) -> Metric:
     metric = entry.load()
     if not isinstance(metric, Metric):
         raise MetricUsageError(
@@ -76,7 +76,8 @@ def _user_metric(spec: str, ends: tuple[float, float] | None) -> Metric:
         raise MetricUsageError(
             f"The metric '{spec}' declares no range; write {path}@WORST..BEST, as in {path}@0..100.",
         )
-    worst, best = parse_ends(*map(repr, map(float, ends)), spec)
+    worst, best = map(float, ends)
+    worst, best = parse_ends(repr(worst), repr(best), spec)
     bounds = f"{worst!r}..{best!r}"
     return Metric(
         # The full spec, so that a worker process can look the metric up by its name.
@@ -105,7 +106,7 @@ def _imported(path: str) -> Callable:
 
 
 @contextlib.contextmanager
-def _user_modules():
+def _user_modules() -> Iterator[None]:
     """Makes modules in the current folder importable for a moment, after all others."""
     here = os.getcwd()
     if here in sys.path:

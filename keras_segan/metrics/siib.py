@@ -90,8 +90,8 @@ def _levels(frames: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _filters() -> np.ndarray:
     """Power responses of gammatone filters one ERB apart, `(bands, bins)`."""
-    ends = 21.4 * np.log10(1 + 0.00437 * np.array([LOWEST, HIGHEST]))
-    centres = (10 ** (np.linspace(*ends, BANDS) / 21.4) - 1) / 0.00437
+    lowest, highest = 21.4 * np.log10(1 + 0.00437 * np.array([LOWEST, HIGHEST]))
+    centres = (10 ** (np.linspace(lowest, highest, BANDS) / 21.4) - 1) / 0.00437
     # The ERB, 24.7 (0.00437 f + 1), times (n-1)!^2 / (pi (2n-2)! 2^-(2n-2)) of a filter of order n = 4.
     bandwidths = 24.7 * (0.00437 * centres + 1) * 36 / (np.pi * 720 * 2.0**-6)
     frequencies = np.fft.rfftfreq(FRAME, 1 / RATE)

@@ -6,6 +6,7 @@ with a frame at the 40 dB limit by up to 1e-2.
 """
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -39,7 +40,7 @@ def stoi(clean: np.ndarray, processed: np.ndarray, sample_rate: int, extended: b
 
 
 @contextmanager
-def fixed_random_numbers():
+def fixed_random_numbers() -> Iterator[None]:
     """Makes a package repeatable that draws noise from NumPy's global generator, as pystoi does for ESTOI."""
     state = np.random.get_state()
     np.random.seed(0)

@@ -10,8 +10,9 @@ import json
 import math
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def read_archive(path: Path, names: tuple[str, ...] | None = None) -> dict[str, 
         raise ModelError(f"{path}: damaged, or no such archive ({error}); get it again.") from error
 
 
-def _listed(names) -> str:
+def _listed(names: Collection[str]) -> str:
     shown = ", ".join(map(repr, list(names)[:4]))
     return f"{shown}..." if len(names) > 4 else shown or "nothing"
 
@@ -127,7 +128,7 @@ def _check_config(config: dict, path: Path) -> None:
     check_parts(config, path)
 
 
-def check_parts(config, path: Path) -> None:
+def check_parts(config: object, path: Path) -> None:
     """Raises `ModelError` if a configuration names code, is nested too deeply, or has sizes beyond reason.
 
     Args:
@@ -142,7 +143,7 @@ def check_parts(config, path: Path) -> None:
             raise ModelError(f"{path}: '{key}' is beyond {limits.LARGEST_SIZE:,}, the largest size taken.")
 
 
-def parts(config, path: Path) -> list[tuple[str, dict]]:
+def parts(config: object, path: Path) -> list[tuple[str, dict]]:
     """Lists class and settings of everything that a configuration names, in its order.
 
     Args:
@@ -154,7 +155,7 @@ def parts(config, path: Path) -> list[tuple[str, dict]]:
     return [(kind, inner) for kind, inner in named if isinstance(kind, str) and isinstance(inner, dict)]
 
 
-def _values(config, path: Path) -> Iterator[tuple[str, object]]:
+def _values(config: object, path: Path) -> Iterator[tuple[str, Any]]:
     """Yields every value with its key, in their order; facts that nothing is built from are left out."""
     waiting = [("", config, 0)]
     while waiting:
@@ -194,7 +195,7 @@ def _check_part(part: dict, path: Path) -> None:
 # --- arrays
 
 
-def _hdf5(file, path: Path, what: str = "HDF5 file"):
+def _hdf5(file: Path | io.BytesIO, path: Path, what: str = "HDF5 file") -> Any:
     try:
         import h5py
     except ImportError as error:
@@ -205,7 +206,7 @@ def _hdf5(file, path: Path, what: str = "HDF5 file"):
         raise ModelError(f"{path}: no {what}, or a damaged one ({error}); get it again.") from error
 
 
-def opened_hdf5(path: Path):
+def opened_hdf5(path: Path) -> Any:
     """Opens an HDF5 file for reading.
 
     Raises:
@@ -216,7 +217,7 @@ def opened_hdf5(path: Path):
     return _hdf5(path, path, ".h5 file of Keras 2")
 
 
-def arrays_of(file, path: Path) -> dict:
+def arrays_of(file: Any, path: Path) -> dict[str, Any]:
     """Finds the arrays of an HDF5 file without reading them.
 
     Args:
@@ -252,7 +253,7 @@ def arrays_of(file, path: Path) -> dict:
     return found
 
 
-def _bytes_of(dataset, name: str, path: Path) -> int:
+def _bytes_of(dataset: Any, name: str, path: Path) -> int:
     if dataset.is_virtual or dataset.external:
         raise ModelError(f"{path}: '{name}' lies in another file; it is not followed.")
     if dataset.shape is None:

@@ -1,5 +1,8 @@
 """Networks of MetricGAN (Fu, Liao, Tsao, Lin, ICML 2019), as in the released MetricGAN.py."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -18,7 +21,7 @@ def generator(
     units: int | tuple[int, int] = 200,
     hidden: int = 300,
     dropout: float = 0.05,
-    recurrent_activation=keras2_hard_sigmoid,
+    recurrent_activation: Callable[[Any], Any] | str = keras2_hard_sigmoid,
     recurrence: str = "auto",
     name: str = "metricgan_generator",
 ) -> keras.Model:
@@ -55,8 +58,8 @@ def generator(
 
 def discriminator(
     bins: int = 257,
-    convolutions=CONVOLUTIONS,
-    dense=(50, 10),
+    convolutions: Sequence[tuple[int, int]] = CONVOLUTIONS,
+    dense: Sequence[int] = (50, 10),
     spectral_norm: str = "keras2",
     convolution_method: str = "tiled",
     spare_channels: bool = False,
@@ -90,14 +93,14 @@ def discriminator(
 
 
 def scores_of_images(
-    x,
-    convolutions,
-    dense,
+    x: Any,
+    convolutions: Sequence[tuple[int, int]],
+    dense: Sequence[int],
     scores: int,
     spectral_norm: str,
     convolution_method: str,
     spare_channels: bool = False,
-):
+) -> Any:
     """What the discriminators of the MetricGAN family share: convolutions, average, dense layers.
 
     Args:
@@ -134,7 +137,7 @@ def scores_of_images(
     return SpectralNormalization(layers.Dense(scores, name="score"), spectral_norm, name="sn_score")(x)
 
 
-def image(magnitude, layout: str = "legacy"):
+def image(magnitude: Any, layout: str = "legacy") -> Any:
     """Turns a time-major magnitude into the one-channel image that the discriminator sees.
 
     The original *reshapes* `(1, frames, bins)` to `(1, bins, frames, 1)` instead of transposing it, in
@@ -155,7 +158,7 @@ def image(magnitude, layout: str = "legacy"):
     return ops.reshape(magnitude, (batch, bins, frames, 1))
 
 
-def pair(degraded, clean, layout: str = "legacy"):
+def pair(degraded: Any, clean: Any, layout: str = "legacy") -> Any:
     """The discriminator's input.
 
     Args:
@@ -169,7 +172,7 @@ def pair(degraded, clean, layout: str = "legacy"):
     return ops.concatenate([image(degraded, layout), image(clean, layout)], axis=-1)
 
 
-def true_frames(frames, length):
+def true_frames(frames: Any, length: Any) -> Any:
     """Says which frames of padded utterances are their own.
 
     Args:
@@ -182,7 +185,7 @@ def true_frames(frames, length):
     return ops.arange(length) < ops.cast(frames, "int32")[:, None]
 
 
-def padded_pair(degraded, clean, frames, layout: str = "legacy"):
+def padded_pair(degraded: Any, clean: Any, frames: Any, layout: str = "legacy") -> Any:
     """The discriminator's input for utterances of different lengths: each one's image as alone, then zeros.
 
     Args:
@@ -211,7 +214,7 @@ def padded_pair(degraded, clean, frames, layout: str = "legacy"):
     return ops.stack(images, axis=-1) * columns
 
 
-def padded_scores(discriminator: keras.Model, images, frames):
+def padded_scores(discriminator: keras.Model, images: Any, frames: Any) -> Any:
     """Scores utterances of different lengths at once, each as it is scored alone.
 
     Batch statistics are each utterance's own, the average is over its own positions. The moving averages of
@@ -230,7 +233,7 @@ def padded_scores(discriminator: keras.Model, images, frames):
     frames = ops.cast(frames, "int32")
     lost = 0  # columns that the convolutions took
 
-    def own(x):
+    def own(x: Any) -> Any:
         return ops.cast(true_frames(frames - lost, ops.shape(x)[2]), x.dtype)
 
     x = _normalised_by_utterance(norm, images, own(images))
@@ -243,13 +246,13 @@ def padded_scores(discriminator: keras.Model, images, frames):
     return x
 
 
-def _normalised_by_utterance(norm: layers.BatchNormalization, x, mask):
+def _normalised_by_utterance(norm: layers.BatchNormalization, x: Any, mask: Any) -> Any:
     mean = _average_of_own(x, mask)[:, None, None]
     variance = _average_of_own(ops.square(x - mean), mask)[:, None, None]
     return (x - mean) * ops.rsqrt(variance + norm.epsilon) * norm.gamma + norm.beta
 
 
-def _average_of_own(x, mask):
+def _average_of_own(x: Any, mask: Any) -> Any:
     """Averages `(batch, rows, columns, channels)` over all rows and the columns where mask is one."""
     summed = ops.sum(ops.mean(x, axis=1) * mask[:, :, None], axis=1)
     return summed / ops.sum(mask, axis=1)[:, None]

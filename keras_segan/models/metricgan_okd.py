@@ -4,6 +4,8 @@ One generator for every metric, all built like MetricGAN+'s, and one discriminat
 every metric. The features and the front end are MetricGAN+'s, too.
 """
 
+from typing import Any
+
 import keras
 
 from keras_segan.models import metricgan_plus
@@ -48,7 +50,7 @@ def discriminator(scores: int = 2, bins: int = 257, name: str = "metricgan_okd_d
     return metricgan_plus.discriminator(bins, FILTERS, scores, name=name)
 
 
-def pair(degraded, clean):
+def pair(degraded: Any, clean: Any) -> Any:
     """The discriminator's input, channels (clean, degraded): MetricGAN+'s the other way round.
 
     Args:

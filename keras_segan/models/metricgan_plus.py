@@ -3,6 +3,9 @@
 MetricGAN-OKD has the same generator and a wider discriminator; see `metricgan_okd`.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -83,8 +86,8 @@ def generator(
     return model
 
 
-def _recurrent(units: int, causal: bool, torch_bias: bool, name: str):
-    settings = {"return_sequences": True, "unit_forget_bias": False}
+def _recurrent(units: int, causal: bool, torch_bias: bool, name: str) -> layers.Layer:
+    settings: dict[str, Any] = {"return_sequences": True, "unit_forget_bias": False}
     if causal:
         lstm_class = TwoBiasLSTM if torch_bias else LSTM
         return lstm_class(units, name=name, **settings)
@@ -94,7 +97,7 @@ def _recurrent(units: int, causal: bool, torch_bias: bool, name: str):
 
 def discriminator(
     bins: int = 257,
-    filters=FILTERS,
+    filters: Sequence[int] = FILTERS,
     scores: int = 1,
     convolution_method: str = "tiled",
     name: str = "metricgan_plus_discriminator",
@@ -125,7 +128,7 @@ def discriminator(
     return keras.Model(inputs, outputs, name=name)
 
 
-def pair(degraded, clean):
+def pair(degraded: Any, clean: Any) -> Any:
     """The discriminator's input, channels (degraded, clean).
 
     Args:
@@ -138,7 +141,7 @@ def pair(degraded, clean):
     return ops.stack([degraded, clean], axis=-1)
 
 
-def features(spectrum):
+def features(spectrum: tuple[Any, Any]) -> Any:
     """log1p of the magnitude.
 
     Args:
@@ -150,7 +153,7 @@ def features(spectrum):
     return ops.log1p(stft.magnitude(spectrum))
 
 
-def resynthesis(mask, spectrum, length):
+def resynthesis(mask: Any, spectrum: tuple[Any, Any], length: int) -> Any:
     """The enhanced waveform, so that a gradient can pass.
 
     Args:

@@ -3,6 +3,8 @@
 MetricGAN-OKD's second task builds on them; its own are not published. See `front_ends.band_gain`.
 """
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -72,7 +74,7 @@ def discriminator(scores: int = 3, bands: int = BANDS, name: str = "nele_gan_dis
     return keras.Model(inputs, layers.Activation("sigmoid", name="scores")(x), name=name)
 
 
-def parts(features):
+def parts(features: Any) -> Any:
     """Divides the generator's input.
 
     Args:
@@ -84,7 +86,7 @@ def parts(features):
     return ops.split(features, 2, axis=-1)
 
 
-def triple(enhanced, features):
+def triple(enhanced: Any, features: Any) -> Any:
     """The discriminator's input.
 
     Args:
@@ -98,7 +100,7 @@ def triple(enhanced, features):
     return ops.stack([enhanced, noise, speech], axis=-1)
 
 
-def equal_power(gains, bands):
+def equal_power(gains: Any, bands: Any) -> Any:
     """Brings gains to the speech's own power over the utterance.
 
     Args:
@@ -113,7 +115,7 @@ def equal_power(gains, bands):
     return gains * total / amplified
 
 
-def enhanced_bands(gains, bands):
+def enhanced_bands(gains: Any, bands: Any) -> Any:
     """The compressed bands of the enhanced speech, which the discriminator sees.
 
     Args:

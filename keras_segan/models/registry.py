@@ -209,8 +209,9 @@ def runtime(found: Found, backend: str = "auto") -> str:
                 f"{found.path}: has no ONNX twin; kseg export {found.path} --format onnx makes one.",
             )
         return "onnx"
-    usable = twin is not None and importlib.util.find_spec("onnxruntime") is not None
-    return "onnx" if usable and describe(twin).front_end_class in FRONT_ENDS else "keras"
+    if twin is None or importlib.util.find_spec("onnxruntime") is None:
+        return "keras"
+    return "onnx" if describe(twin).front_end_class in FRONT_ENDS else "keras"
 
 
 def _twin(found: Found) -> Path | None:
@@ -241,6 +242,8 @@ def load(found: Found, backend: str = "keras") -> WaveformEnhancer:
             _check_sum(found.path, found.entry.facts["sha256"], found.entry.name)
         return _load_keras(found.path)
     path = found.path if found.path.suffix == ".onnx" else _twin(found)
+    if path is None:  # gone since `runtime` looked
+        raise ModelError(f"{found.path}: has no ONNX twin any more; export it again.")
     if found.entry is not None:
         _check_sum(path, found.entry.facts["onnx"]["sha256"], found.entry.name)
     return OnnxEnhancer(path)
@@ -282,7 +285,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_sum(path: Path, expected: str, name: str):
+def _check_sum(path: Path, expected: str, name: str) -> None:
     if not path.is_file():
         raise ModelError(f"{path}: this file of the model '{name}' is missing; install the package again.")
     if sha256(path) != expected:

@@ -2,13 +2,15 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+Check = Callable[[object], str]  # says what is wrong with a value, nothing if it may be
 
-def problem(facts) -> str:
+
+def problem(facts: object) -> str:
     """Says what is wrong with an entry ("lacks sha256"), or nothing.
 
     Args:
@@ -19,7 +21,7 @@ def problem(facts) -> str:
     return _first_problem(facts, _ENTRY, ("file", "sha256")) or _unprintable(facts)
 
 
-def _first_problem(facts: dict, schema: dict[str, Callable[[object], str]], required: tuple[str, ...]) -> str:
+def _first_problem(facts: dict, schema: Mapping[str, Check], required: tuple[str, ...]) -> str:
     missing = sorted(set(required) - set(facts))
     if missing:
         return f"lacks {', '.join(missing)}"
@@ -27,7 +29,7 @@ def _first_problem(facts: dict, schema: dict[str, Callable[[object], str]], requ
     return next((f"has a '{name}' that {wrong}" for name, wrong in checked if wrong), "")
 
 
-def _file(value) -> str:
+def _file(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         return "is no file name"
     paths = PurePosixPath(value), PureWindowsPath(value)
@@ -36,33 +38,33 @@ def _file(value) -> str:
     return ""
 
 
-def _checksum(value) -> str:
+def _checksum(value: object) -> str:
     return (
         "" if isinstance(value, str) and _SHA256.fullmatch(value) else "is no SHA-256 in hexadecimal digits"
     )
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     return "" if isinstance(value, str) else "is no text"
 
 
-def _number(value) -> str:
+def _number(value: object) -> str:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return "" if is_number else "is no finite number"
 
 
-def _samples(value) -> str:
+def _samples(value: object) -> str:
     is_list = isinstance(value, list) and value and not any(map(_number, value))
     return "" if is_list else "is no list of numbers"
 
 
-def _twin(value) -> str:
+def _twin(value: object) -> str:
     if not isinstance(value, dict):
         return "is no table"
     return _first_problem(value, {"file": _file, "sha256": _checksum}, ("file", "sha256"))
 
 
-def _scores(value) -> str:
+def _scores(value: object) -> str:
     if not isinstance(value, dict) or not all(isinstance(score, dict) for score in value.values()):
         return "is no table of metrics"
     schema = dict.fromkeys(("mean", "noisy", "low", "high", "gain", "gain_low", "gain_high", "n"), _number)
@@ -70,7 +72,7 @@ def _scores(value) -> str:
     return next(filter(None, found), "")
 
 
-_ENTRY = {
+_ENTRY: dict[str, Check] = {
     "file": _file,
     "sha256": _checksum,
     "onnx": _twin,
@@ -80,7 +82,7 @@ _ENTRY = {
 }
 
 
-def _unprintable(value) -> str:
+def _unprintable(value: object) -> str:
     """Dates and times, which TOML has and JSON has not."""
     if isinstance(value, dict):
         return next(filter(None, map(_unprintable, value.values())), "")

@@ -1,5 +1,8 @@
 """Networks of Soni, Shah and Patil's time-frequency-masking GAN (ICASSP 2018)."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -33,13 +36,13 @@ class Perceptron(layers.Layer):
 
     def __init__(
         self,
-        units,
+        units: Iterable[int],
         activation: str,
         output_activation: str = "linear",
         kernel_scale: float | None = None,
         fan_in_scaling: bool = False,
         bias_deviation: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units = tuple(units)
@@ -49,7 +52,7 @@ class Perceptron(layers.Layer):
         self.fan_in_scaling = fan_in_scaling
         self.bias_deviation = bias_deviation
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Creates the kernels, then the biases."""
         sizes = (input_shape[-1], *self.units)
         self.kernels = [
@@ -63,12 +66,12 @@ class Perceptron(layers.Layer):
             for number, size in enumerate(self.units, start=1)
         ]
 
-    def _kernel_initializer(self, inputs: int):
+    def _kernel_initializer(self, inputs: int) -> keras.initializers.Initializer:
         if self.kernel_scale is None:
             return keras.initializers.GlorotUniform()
         return _normal(self.kernel_scale * (np.sqrt(2 / inputs) if self.fan_in_scaling else 1.0))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Runs the layers on `(..., inputs)`."""
         activations = [self.activation] * (len(self.units) - 1) + [self.output_activation]
         x = inputs
@@ -76,7 +79,7 @@ class Perceptron(layers.Layer):
             x = keras.activations.get(activation)(ops.matmul(x, kernel) + bias)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Replaces the last axis by the last layer's units."""
         return (*input_shape[:-1], self.units[-1])
 
@@ -86,11 +89,11 @@ class Perceptron(layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
-def _normal(deviation: float):
+def _normal(deviation: float) -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(0.0, float(deviation)) if deviation else keras.initializers.Zeros()
 
 
-def _check(kind: str, value: str, known: tuple) -> None:
+def _check(kind: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"{kind} must be one of {', '.join(known)}, not '{value}'")
 
@@ -124,7 +127,9 @@ def generator(
     """
     _check("output", output, OUTPUTS)
     _check("initialisation", initialisation, INITIALISATIONS)
-    own = {"kernel_scale": 1e-4, "bias_deviation": 0.01} if initialisation == "released" else {}
+    own: dict[str, Any] = (
+        {"kernel_scale": 1e-4, "bias_deviation": 0.01} if initialisation == "released" else {}
+    )
     activation = "sigmoid" if output == "mask" else "linear"
     sizes = [units] * hidden_layers + [n_outputs]
     inputs = layers.Input((n_inputs,), name="context_features")
@@ -156,14 +161,15 @@ def discriminator(
         Paper, section 3; training_gan.py, `discriminator`.
     """
     _check("initialisation", initialisation, INITIALISATIONS)
-    own = {"kernel_scale": 1e-5, "fan_in_scaling": True} if initialisation == "released" else {}
+    released = {"kernel_scale": 1e-5, "fan_in_scaling": True}
+    own: dict[str, Any] = released if initialisation == "released" else {}
     sizes = [units] * hidden_layers + [1]
     inputs = layers.Input((n_inputs,), name="log_spectrum")
     logit = Perceptron(sizes, "tanh", name="perceptron", **own)(inputs)
     return keras.Model(inputs, logit, name=name)
 
 
-def masked_log_spectrum(mask, noisy, floor: float = gammatone.ENERGY_FLOOR):
+def masked_log_spectrum(mask: Any, noisy: Any, floor: float = gammatone.ENERGY_FLOOR) -> Any:
     """The enhanced log spectrum t = log(h m).
 
     Args:

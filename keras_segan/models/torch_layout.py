@@ -9,6 +9,7 @@ files of SpeechBrain and of the authors of MetricGAN-OKD are read alike.
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 State = Mapping[str, np.ndarray]
 
@@ -112,5 +113,5 @@ def _only(state: State, ending: str) -> str:
     return found[0]
 
 
-def _array(values) -> np.ndarray:
+def _array(values: ArrayLike) -> np.ndarray:
     return np.asarray(values, np.float32)

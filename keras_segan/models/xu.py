@@ -1,5 +1,7 @@
 """Network of Xu et al. 2015: a DNN that maps noisy log spectra in context to clean ones, frame by frame."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -44,7 +46,7 @@ def dnn(
     return keras.Model(inputs, layers.Dense(bins)(x), name=name)
 
 
-def _drop(x, rate: float, scale_at_test: bool):
+def _drop(x: Any, rate: float, scale_at_test: bool) -> Any:
     if not rate:
         return x
     dropped = layers.Dropout(rate)(x)

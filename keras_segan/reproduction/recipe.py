@@ -195,7 +195,7 @@ class Recipe:
         Raises:
             RecipeError: For an unknown variant.
         """
-        if variant in self.variants:
+        if variant is not None and variant in self.variants:
             return variant
         if variant not in (None, "code"):
             raise RecipeUsageError(unknown("variant", variant, self.variants))
@@ -252,7 +252,7 @@ def _odd_variants(module: ModuleType) -> list[str]:
     return problems + [f"ADAPTED names an unknown variant ({pair})" for pair in lost]
 
 
-def _folder(module: ModuleType):
+def _folder(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
     return Path(file).parent if file else None
 
@@ -264,7 +264,7 @@ def names() -> list[str]:
     return sorted(own | {point.name for point in _entry_points()})
 
 
-def _entry_points():
+def _entry_points() -> importlib.metadata.EntryPoints:
     return importlib.metadata.entry_points(group=PACKAGE)
 
 

@@ -96,6 +96,10 @@ class Job:
         found = self.unmixed or self.manifest
         return mini.NAME if found is None else found.corpus
 
+    def mixing(self) -> dict[str, Any]:
+        """Returns the arguments of `data.sources.mix`; none if the recipe takes pairs only."""
+        return self.recipe.mixing(self.settings) if self.recipe.mixing else {}
+
     @property
     def choice(self) -> str:
         """What tells runs of one variant apart, such as the target metric."""
@@ -149,14 +153,13 @@ def look_up(request: Request) -> Job:
         DataError: If the data cannot be used for training and a table.
     """
     recipe = recipes.load(request.paper)
-    mixes = recipe.mixing is not None and request.data is not None
-    found = sources.recognise(request.data) if mixes else None
+    found = sources.recognise(request.data) if recipe.mixing and request.data is not None else None
     manifest = corpora.load(request.data) if request.data and not found else None
-    corpus = mini.NAME if (found or manifest) is None else (found or manifest).corpus
-    variant = recipe.choose_variant(request.variant, corpus)
+    data = found or manifest
+    variant = recipe.choose_variant(request.variant, mini.NAME if data is None else data.corpus)
     settings = changed(recipe.variants[variant], request.changes)
     recipe.outcome(settings)  # raises where, say, a metric is unknown
-    if found:
+    if found and recipe.mixing:
         found.counts(**recipe.mixing(settings))
     if manifest is not None:
         manifest.training()
@@ -294,7 +297,7 @@ def _pairs(job: Job, run: Run) -> Manifest:
     """Returns the pairs; mixes them first or unpacks the mini corpus if need be."""
     if job.unmixed is None:
         return job.manifest or mini.prepare(run.folder / "data")
-    mixing = job.recipe.mixing(job.settings)
+    mixing = job.mixing()
     total = sum(job.unmixed.counts(**mixing).values())
     run.say(f"Mixing {total} pairs")
     run.start_progress(total)
@@ -308,7 +311,7 @@ def _pairs(job: Job, run: Run) -> Manifest:
 def _manifest(job: Job) -> Iterator[Manifest]:
     """Gives the pairs, or for data that are not mixed yet what is known of them, to plan with."""
     if job.unmixed is not None:
-        yield sources.preview(job.unmixed, **job.recipe.mixing(job.settings))
+        yield sources.preview(job.unmixed, **job.mixing())
         return
     if job.manifest is not None:
         yield job.manifest

@@ -71,7 +71,7 @@ class BaseSettings:
         0, "seed of weights and order", source="ours", role="neutral", at_least=0, at_most=LARGEST_SEED
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_value(field.name, getattr(self, field.name), about(field))
         self.check()
@@ -102,7 +102,7 @@ def is_length(field: dataclasses.Field) -> bool:
     return about(field).role == "length"
 
 
-def _check_value(name: str, value: Any, facts: About):
+def _check_value(name: str, value: Any, facts: About) -> None:
     for part in value if isinstance(value, tuple) else (value,):
         if isinstance(part, float) and not math.isfinite(part):
             raise ValueError(f"{name} must be a finite number, not {part}.")

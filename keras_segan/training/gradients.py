@@ -1,17 +1,18 @@
 """What happens to gradients before the optimizer sees them: clipping by norm, alone or over two networks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 
-def global_norm(gradients: Sequence):
+def global_norm(gradients: Sequence) -> Any:
     """Returns the Euclidean norm over all elements of a list of gradients."""
     return ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
 
 
-def clip_factor(norm, limit: float):
+def clip_factor(norm: Any, limit: float) -> Any:
     """Returns what torch's `clip_grad_norm_` multiplies gradients by: at most 1.
 
     Args:
@@ -67,7 +68,7 @@ class Leftover:
         for variable, gradient in zip(self.variables, gradients, strict=True):
             variable.assign(gradient)
 
-    def scale(self, factor) -> None:
+    def scale(self, factor: Any) -> None:
         """Multiplies all of them: clipping is done in place."""
         for variable in self.variables:
             variable.assign(variable * factor)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class ListeningReader(UtteranceReader):
         **settings: Of `UtteranceReader`.
     """
 
-    def __init__(self, levels: dict[str, tuple[float, ...]], **settings) -> None:
+    def __init__(self, levels: dict[str, tuple[float, ...]], **settings: Any) -> None:
         super().__init__(**settings)
         self.levels = levels
 
@@ -61,7 +62,7 @@ class ListeningMaterial(Material):
     def analysed(self, index: int) -> tuple[np.ndarray, ...]:
         """Returns the generators' input, and the bands of speech that was not changed."""
 
-        def analyse():
+        def analyse() -> tuple[np.ndarray, ...]:
             features, _ = self._analyse(index)
             return features, features[:, :BANDS]
 

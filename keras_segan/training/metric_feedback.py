@@ -25,6 +25,7 @@ from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pipeline import RecentlyUsed, UtteranceReader
 from keras_segan.errors import MetricError
 from keras_segan.front_ends.spectral_mask import Analysis
+from keras_segan.metrics.pool import Handle
 from keras_segan.models.base import Enhancer
 from keras_segan.training.keep import Best, Keep, KeepAll, Kept, clone_with
 from keras_segan.training.loop import Batch, Rounds, Training
@@ -168,7 +169,7 @@ class Material:
     def analysed(self, index: int) -> tuple[np.ndarray, ...]:
         """Returns the generator's input, the noisy magnitude and phase of a training utterance."""
 
-        def analyse():
+        def analyse() -> tuple[np.ndarray, ...]:
             features, analysis = self.front_end.analyse(self.reader.noisy(self.utterances[index]))
             return features, analysis.magnitude, analysis.phase
 
@@ -428,8 +429,9 @@ class MetricFeedback:
                         self._evaluations[key] = self._start_evaluation(epoch, split, enhancer)
         yield from ()
 
-    def _start_evaluation(self, epoch: int, split: str, enhancer: Enhancer) -> list:
-        utterances, handles = self._evaluated[split], []
+    def _start_evaluation(self, epoch: int, split: str, enhancer: Enhancer) -> list[Handle]:
+        utterances = self._evaluated[split]
+        handles: list[Handle] = []
         reader, prepare = self.material.reader, self.schedule.evaluation.prepare
         for block in batched(enumerate(utterances, start=1), EVALUATION_BLOCK):
             with self._timed("enhance_" + split):
@@ -451,7 +453,8 @@ class MetricFeedback:
         for key, handles in evaluations.items():
             with self._timed("score_" + key.partition(" ")[0]):
                 results = self.scorer.gather(*handles)
-            scores = [result.scores for result in results if result.failure is None]
+            good = [result for result in results if result.failure is None]
+            scores = [result.scores for result in good if result.scores is not None]
             self._note_failures(results)
             if results and not scores:
                 raise MetricError(f"None of the {len(results)} {key} utterances could be scored.")
@@ -535,7 +538,7 @@ class MetricFeedback:
         return f"epoch {epoch}/{self.schedule.epochs}, {phase}, utterance {number}/{count}"
 
     @contextlib.contextmanager
-    def _timed(self, phase: str):
+    def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start

@@ -23,12 +23,12 @@ class Adam(keras.optimizers.Adam):
         ValueError: For `amsgrad=True`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError(f"{type(self).__name__} has no amsgrad; use keras.optimizers.Adam.")
 
-    def update_step(self, gradient, variable, learning_rate) -> None:
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Moves one variable."""
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
@@ -44,7 +44,7 @@ class Adam(keras.optimizers.Adam):
         size = learning_rate * ops.sqrt(1 - powers[1]) / (1 - powers[0])
         self.assign_sub(variable, first * size / (ops.sqrt(second) + epsilon))
 
-    def uncorrected_epsilon(self, power):
+    def uncorrected_epsilon(self, power: Any) -> Any:
         """Returns what is added to the root of the second moment before its bias is corrected.
 
         Args:
@@ -67,10 +67,10 @@ class TorchAdam(Adam):
         **kwargs: Of `keras.optimizers.Adam`.
     """
 
-    def __init__(self, learning_rate=5e-4, epsilon: float = 1e-8, **kwargs) -> None:
+    def __init__(self, learning_rate: Any = 5e-4, epsilon: float = 1e-8, **kwargs: Any) -> None:
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
 
-    def uncorrected_epsilon(self, power):
+    def uncorrected_epsilon(self, power: Any) -> Any:
         """Brings torch's form into that of Keras; see `Adam.uncorrected_epsilon`."""
         return self.epsilon * ops.sqrt(1 - power)
 

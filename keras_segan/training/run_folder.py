@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -52,7 +53,7 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path | str, pool=None, quiet: bool = False, stop_after: float | None = None
+        self, folder: Path | str, pool: Any = None, quiet: bool = False, stop_after: float | None = None
     ) -> None:
         self.folder = Path(folder)
         self.pool = pool
@@ -77,7 +78,7 @@ class Run:
             ) from error
 
     @classmethod
-    def create(cls, folder: Path | str, settings: dict, **kwargs) -> "Run":
+    def create(cls, folder: Path | str, settings: dict, **kwargs: Any) -> "Run":
         """Starts a run in a new or empty folder.
 
         Args:
@@ -112,7 +113,9 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder: Path | str, settings: dict, may_change: Iterable[str] = (), **kwargs) -> "Run":
+    def resume(
+        cls, folder: Path | str, settings: dict, may_change: Iterable[str] = (), **kwargs: Any
+    ) -> "Run":
         """Goes on with a run.
 
         Args:
@@ -162,7 +165,7 @@ class Run:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
 
-    def write_json(self, name: str, content) -> None:
+    def write_json(self, name: str, content: object) -> None:
         """Writes a JSON file atomically."""
         self.write_text(name, json.dumps(content, indent=2) + "\n")
 
@@ -345,8 +348,9 @@ def commit() -> str:
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an .npz file atomically."""
     temporary = path.with_name(path.name + ".writing")
+    named: dict[str, Any] = dict(arrays)  # as NumPy types it, a name may be an option of savez
     with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **named)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -371,7 +375,7 @@ def variables_to_arrays(groups: Mapping[str, Iterable]) -> dict[str, np.ndarray]
     }
 
 
-def _as_numpy(variable):
+def _as_numpy(variable: Any) -> Any:
     return variable.numpy() if hasattr(variable, "numpy") else variable
 
 

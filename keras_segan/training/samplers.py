@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_segan.data.manifest import Manifest
 from keras_segan.training.replay import ReplayBuffer
@@ -57,10 +58,10 @@ class Sampler:
         self.validation = list(range(validation))
         self.per_epoch = per_epoch
         self.seed = seed
-        self.replay = ReplayBuffer(self.rng)
+        self.replay: ReplayBuffer[Example] = ReplayBuffer(self.rng)
 
     @classmethod
-    def of(cls, manifest: Manifest, *settings) -> "Sampler":
+    def of(cls, manifest: Manifest, *settings: Any) -> "Sampler":
         """Returns a sampler of a manifest's utterances; `settings` are those after their numbers."""
         return cls(len(manifest.split("train")), len(manifest.split("validation")), *settings)
 
@@ -109,4 +110,7 @@ class Sampler:
         self.rng.setstate((version, tuple(numbers), gauss))
         self.order = state["order"]
         self.validation = state["validation"]
-        self.replay.history = [Example(*entry[:3], tuple(entry[3])) for entry in state["history"]]
+        self.replay.history = [
+            Example(kind, utterance, epoch, tuple(scores))
+            for kind, utterance, epoch, scores in state["history"]
+        ]

@@ -1,12 +1,14 @@
 """What a discriminator learns: scores of metrics, mapped to [0, 1]."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from keras_segan import metrics
 from keras_segan.errors import MetricUsageError
 from keras_segan.metrics import scale
-from keras_segan.metrics.pool import ScoreItem
+from keras_segan.metrics.pool import Handle, ScoreItem, ScoreResult, ScoringPool
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,14 @@ class Scorer:
         definitions: Definition ids of all that labels are made of.
     """
 
-    def __init__(self, pool, targets: tuple[Target, ...], shown, sample_rate: int, chosen_by=None) -> None:
+    def __init__(
+        self,
+        pool: ScoringPool,
+        targets: tuple[Target, ...],
+        shown: Iterable[str],
+        sample_rate: int,
+        chosen_by: str | None = None,
+    ) -> None:
         self.pool = pool
         self.targets = targets
         self.definitions = tuple(dict.fromkeys(name for target in targets for name in target.maps))
@@ -100,7 +109,9 @@ class Scorer:
         """Returns the discriminator's labels of an utterance with these raw scores."""
         return tuple(target.label(scores) for target in self.targets)
 
-    def submit(self, definitions, triples) -> object:
+    def submit(
+        self, definitions: tuple[str, ...], triples: Iterable[tuple[str, np.ndarray, np.ndarray]]
+    ) -> Handle:
         """Starts scoring (id, clean, processed) triples; returns what `gather` takes."""
         items = [
             ScoreItem(name, clean, processed, self.sample_rate, definitions)
@@ -108,6 +119,6 @@ class Scorer:
         ]
         return self.pool.submit(items)
 
-    def gather(self, *handles) -> list:
+    def gather(self, *handles: Handle) -> list[ScoreResult]:
         """Waits for scores; returns `ScoreResult`s in the order of the items."""
         return [result for handle in handles for result in self.pool.gather(handle)]

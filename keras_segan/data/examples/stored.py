@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from keras_segan.data.examples.base import Arrays, Examples
-from keras_segan.data.folders import make_folder
 from keras_segan.errors import DataError
+from keras_segan.files import make_folder
 
 Pair = tuple[np.ndarray, np.ndarray]  # noisy and clean log spectrum of an utterance, both `(frames, bins)`
 _PLACE = np.dtype([("segment", np.int64), ("utterance", np.int64)])
