@@ -44,7 +44,7 @@ ALLOWED = {
     "errors": "",
     "files": "",
     "limits": "",
-    "keras_setup": "",
+    "keras_setup": "backends",
     "waveform": "",
     "workers": "",
     "audio_streams": "",

@@ -54,7 +54,7 @@ UNUSED = {
     "metricgan/sn_layers.npz": ("conv_c", "conv_d", "dkernel_plain", "sigma"),
     "metricgan/table2.npz": ("u0.clean_log1p",),
     "metricganplus/forward.npz": ("batch_enh_wav",),
-    "okd/features.npz": ("noisy_0_phase", "noisy_0_stft_re", "noisy_0_stft_im", "1_feat", "window"),
+    "okd/features.npz": ("noisy_0_phase", "noisy_0_stft_re", "noisy_0_stft_im", "clean_1_feat", "window"),
     "sednn/sednn.npz": ("mix.", "infer.", "packed.", "scaler.var"),
 }
 # Arrays that are compared with ours from the beginning: how much is kept of an axis.
