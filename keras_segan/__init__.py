@@ -23,7 +23,7 @@ _MODULES = (
     "layers",
     "metrics",
     "models",
-    "recipe",
+    "reproduction",
     "streaming",
     "training",
 )
@@ -33,6 +33,9 @@ _NAMES = {
     "register_classes": "keras_segan.models.registry",
     "enhance": "keras_segan.enhancement",
     "evaluate": "keras_segan.evaluation",
+    "predict": "keras_segan.prediction",
+    "list_papers": "keras_segan.reproduction.papers",
+    "reproduce": "keras_segan.reproduction.papers",
 }
 
 __all__ = ["__version__", *_MODULES, *_NAMES]

@@ -342,6 +342,7 @@ def enhance_file(
     target: Path | str,
     wet: float = 1.0,
     progress: Progress | None = None,
+    scale: float = 1.0,
 ) -> Enhanced:
     """Enhances a file of any length; length, rate, channels and subtype stay, and nothing clips.
 
@@ -351,6 +352,7 @@ def enhance_file(
         target: Where to write; `-` for standard output, in the format of the input.
         wet: See `enhance`.
         progress: Called with the seconds done and those of the whole.
+        scale: Factor for the input, such as 10 for a file that was stored as (clean + noise) / 10.
 
     Returns:
         What was done.
@@ -361,17 +363,30 @@ def enhance_file(
     source, target = Path(source), Path(target)
     if source != STANDARD_STREAM:
         with audio.AudioSource(source) as opened:
-            return _enhance_source(model, opened, source, target, wet, progress)
+            return _enhance_source(model, _Scaled(opened, scale), source, target, wet, progress)
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.seek(0)
         with audio.AudioSource(file, "standard input") as opened:
-            return _enhance_source(model, opened, source, target, wet, progress)
+            return _enhance_source(model, _Scaled(opened, scale), source, target, wet, progress)
+
+
+class _Scaled:
+    """An audio source whose samples are multiplied."""
+
+    def __init__(self, source: audio.AudioSource, scale: float):
+        self._source, self._scale = source, np.float32(scale)
+
+    def __getattr__(self, name: str):
+        return getattr(self._source, name)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        return (block * self._scale for block in self._source.blocks())
 
 
 def _enhance_source(
     model: WaveformEnhancer,
-    opened: audio.AudioSource,
+    opened: "_Scaled",
     source: Path,
     target: Path,
     wet: float,

@@ -25,6 +25,10 @@ class DataError(KsegError):
     """A corpus, manifest or folder is not what it should be."""
 
 
+class FileError(DataError):
+    """A file or folder cannot be read, written, listed or replaced."""
+
+
 class MetricError(KsegError):
     """A metric is unknown or cannot be computed."""
 

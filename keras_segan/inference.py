@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,29 @@ class WaveformEnhancer:
             return np.split(self.infer(np.concatenate(features)), ends)
         groups = itertools.groupby(features, key=np.shape)
         return [output for _, group in groups for output in self.infer(np.stack(list(group)))]
+
+
+class PlainEnhancer(WaveformEnhancer):
+    """A method without a network, such as a Wiener filter, used wherever a trained model can be.
+
+    Args:
+        method: Has `enhance(waveform)` and `sample_rate`.
+    """
+
+    input_rank = 1
+    minimum_samples = 1
+
+    def __init__(self, method: Any):
+        self.method = method
+        self.front_end = self  # a method has no features; what is asked of a front end is answered here
+        self.sample_rate = method.sample_rate
+        self.information: dict[str, Any] = {}
+
+    def enhance_many(
+        self, waveforms: Sequence[np.ndarray], statistics: Sequence | None = None
+    ) -> list[np.ndarray]:
+        """Enhances waveforms one by one; see `WaveformEnhancer.enhance_many`."""
+        return [self.method.enhance(waveform) for waveform in waveforms]
 
 
 def sidecar(path: Path | str) -> Path:

@@ -35,6 +35,12 @@ DEFAULT_MODEL = "metricgan-stoi"
     "--wet", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Share of the enhanced signal."
 )
 @click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    help="Factor for the input, such as 10 for files that were stored as (clean + noise) / 10.",
+)
+@click.option(
     "--mask-floor",
     type=click.FloatRange(0, 1),
     help="Smallest value of the mask; default: the model's.",
@@ -45,7 +51,7 @@ DEFAULT_MODEL = "metricgan-stoi"
     help="Enhance block by block, as a causal model can; - is then raw 16-bit mono at the model's rate.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
-def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
+def command(inputs, out, model, backend, force, wet, scale, mask_floor, stream, quiet):
     """Enhance audio files, all audio files of folders, or standard input (-).
 
     \b
@@ -59,8 +65,8 @@ def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
     from keras_segan import enhancement
 
     named = enhancement.targets(list(inputs), out)
-    if stream and wet != 1:
-        raise click.UsageError("--stream and --wet do not go together; mix the signals afterwards.")
+    if stream and (wet != 1 or scale != 1):
+        raise click.UsageError("--stream goes with neither --wet nor --scale; mix or scale the signals.")
     enhancer = options.load_enhancer(model, "keras" if stream else backend)
     if mask_floor is not None:
         enhancement.with_mask_floor(enhancer, mask_floor)
@@ -75,7 +81,7 @@ def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
             if stream:
                 done = _stream(enhancer, source, target, clock)
             else:
-                done = enhancement.enhance_file(enhancer, source, target, wet, clock.progress)
+                done = enhancement.enhance_file(enhancer, source, target, wet, clock.progress, scale)
         except (KsegError, OSError) as error:
             clock.end()
             click.echo(f"Error: {_with_name(source, error)}", err=True)

@@ -1,6 +1,7 @@
 """What a trained model is to its user: a network together with the front end it was trained on."""
 
 from collections.abc import Callable
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -11,7 +12,14 @@ from keras_segan.errors import ModelError
 from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain
 from keras_segan.inference import WaveformEnhancer
 
-__all__ = ["Enhancer", "SpectralMaskFrontEnd"]
+__all__ = [
+    "Enhancer",
+    "FeatureMapper",
+    "ListeningEnhancer",
+    "Predictor",
+    "SpectralMaskFrontEnd",
+    "TrainedModel",
+]
 
 # The front ends know nothing of Keras, so that an exported network can be used without it.
 for _front_end in FRONT_ENDS.values():
@@ -20,14 +28,13 @@ for _front_end in FRONT_ENDS.values():
 BATCH = 8  # utterances that a recurrent network sees at once
 
 
-@keras.saving.register_keras_serializable("keras_segan")
-class Enhancer(WaveformEnhancer, keras.Model):
-    """A trained network with its front end: noisy waveform in, enhanced waveform out.
+class TrainedModel(keras.Model):
+    """A trained network with its front end: base of what a user loads.
 
-    Saved as `.keras` it holds everything that enhancement needs, and nothing of the training.
+    Saved as `.keras` it holds everything that its use needs, and nothing of the training.
 
     Args:
-        network: A Keras model from the front end's features to what its synthesis takes.
+        network: A Keras model that takes the front end's features.
         front_end: A registered object such as `SpectralMaskFrontEnd`; see `keras_segan.front_ends`.
         information: Plain facts to keep with the model: recipe, variant, metric, seed...
         **kwargs: Of `keras.Model`.
@@ -61,11 +68,37 @@ class Enhancer(WaveformEnhancer, keras.Model):
             mask: `(batch, frames)`, positive for frames that are no padding; without one none is.
 
         Returns:
-            The network's output as an array.
+            The network's output: an array, or what else it gives with arrays in it.
         """
         if self._infer is None:
             self._infer = backends.infer(self.network)
         return self._infer(features, mask)
+
+    def get_config(self) -> dict:
+        """Configuration for serialisation."""
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "front_end": keras.saving.serialize_keras_object(self.front_end),
+            "information": self.information,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> Self:
+        """The model from its configuration."""
+        config = dict(config)
+        for part in ("network", "front_end"):
+            config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class Enhancer(TrainedModel, WaveformEnhancer):
+    """A trained network with its front end: noisy waveform in, enhanced waveform out.
+
+    The network goes from the front end's features to what its synthesis takes; arguments are those of
+    `TrainedModel`.
+    """
 
     def infer_many(self, features: list[np.ndarray]) -> list[np.ndarray]:
         """Runs the network on utterances of different lengths, similar ones as a batch.
@@ -98,22 +131,6 @@ class Enhancer(WaveformEnhancer, keras.Model):
 
     _outputs = infer_many
 
-    def get_config(self) -> dict:
-        """Configuration for serialisation."""
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "front_end": keras.saving.serialize_keras_object(self.front_end),
-            "information": self.information,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Enhancer":
-        """The enhancer from its configuration."""
-        config = dict(config)
-        for part in ("network", "front_end"):
-            config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable("keras_segan")
@@ -148,3 +165,66 @@ class ListeningEnhancer(Enhancer):
         raise ModelError(
             "This model changes speech before noise is added to it; give it both: prepare(speech, noise)."
         )
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class Predictor(TrainedModel):
+    """A trained network with its front end that predicts a score of speech: waveform in, score out.
+
+    The network's output is a dictionary `{"score": (batch, 1), "frame_scores": (batch, frames)}`; or a single
+    array, `(batch, 1)` for scores and `(batch, frames)` for scores of frames, whose mean is the score.
+    Arguments are those of `TrainedModel`.
+    """
+
+    def predict(self, waveform: np.ndarray) -> dict[str, Any]:
+        """Predicts the score of an utterance.
+
+        Args:
+            waveform: Mono `(samples,)` at the front end's sample rate.
+
+        Returns:
+            `score`, a number, and `frame_scores`, float32 `(frames,)`, if the network gives them.
+
+        Raises:
+            ModelError: If the score is not finite, or the network has no such outputs.
+        """
+        features, _ = self.front_end.analyse(waveform)
+        outputs = self.infer(features[None])
+        if not isinstance(outputs, dict):
+            flat = outputs.reshape(len(outputs), -1)
+            outputs = {"score": flat} if flat.shape[1] == 1 else {"frame_scores": flat}
+        frames = outputs.get("frame_scores")
+        score = outputs.get("score", frames)
+        if score is None:
+            raise ModelError(f"The network gives {', '.join(outputs)}; a predictor's gives score.")
+        if not np.isfinite(score).all():
+            raise ModelError("The predicted score is NaN or infinite; the model's weights are damaged.")
+        found: dict[str, Any] = {"score": float(np.mean(score[0]))}
+        return found if frames is None else {**found, "frame_scores": frames[0].reshape(-1)}
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class FeatureMapper(TrainedModel):
+    """A trained network with its front end that maps noisy features to clean ones; there is no waveform.
+
+    Beside `analyse` its front end has `reference(waveform)`: features `(frames, dims)` as the network is
+    meant to give them. Arguments are those of `TrainedModel`.
+    """
+
+    def map(self, waveform: np.ndarray) -> np.ndarray:
+        """Returns the mapped features of an utterance.
+
+        Args:
+            waveform: Noisy, mono `(samples,)` at the front end's sample rate.
+
+        Returns:
+            float32 `(frames, dims)`.
+        """
+        features, _ = self.front_end.analyse(waveform)
+        is_framewise = features.ndim == self.input_rank
+        mapped = self.infer(features if is_framewise else features[None])
+        return mapped if is_framewise else mapped[0]
+
+    def reference(self, waveform: np.ndarray) -> np.ndarray:
+        """Returns the features of a waveform as they are, such as the clean one: float32 `(frames, dims)`."""
+        return np.asarray(self.front_end.reference(waveform), np.float32)

@@ -263,14 +263,14 @@ def _load_keras(path: Path) -> WaveformEnhancer:
     import keras
 
     register_classes()
-    from keras_segan.models.base import Enhancer
+    from keras_segan.models.base import TrainedModel
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError, TypeError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path}: not a model of this package, or a damaged one ({reason}).") from error
-    if not isinstance(model, Enhancer):
+    if not isinstance(model, TrainedModel):
         raise ModelError(
             f"{path}: holds a {type(model).__name__}, not an Enhancer; it has no front end to use it with."
         )
