@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from keras_segan.cli import options
-from keras_segan.data.manifest import COLUMNS, SPLITS, Manifest
+from keras_segan.data.manifest import SPLITS, Manifest
 from keras_segan.errors import DataError
 from keras_segan.files import printable
 
@@ -102,7 +102,7 @@ def _write(manifest: Manifest, output: Path | None, force: bool):
     from keras_segan import files
 
     if output in (None, Path("-")):
-        click.echo(files.table_text(COLUMNS, manifest.rows()).encode(errors="surrogateescape"), nl=False)
+        click.echo(files.table_text(manifest.columns, manifest.rows()).encode(errors="surrogateescape"), nl=False)
     else:
         if not _is_same(manifest, output):
             files.check_replaceable(output, force, is_ours=_is_manifest)

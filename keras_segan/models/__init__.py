@@ -2,7 +2,7 @@
 
 import importlib
 
-_PAPERS = ("metricgan", "metricgan_okd", "metricgan_plus", "nele_gan", "shah", "xu")
+_PAPERS = ("metricgan", "metricgan_okd", "metricgan_plus", "nele_gan", "qnet", "qualitynet", "shah", "xu")
 
 __all__ = ["base", "registry", *_PAPERS]
 

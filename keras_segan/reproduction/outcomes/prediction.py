@@ -19,7 +19,7 @@ from keras_segan.training.run_folder import Run
 TRUE, PREDICTED = "true", "predicted"  # columns of the scores
 LABELS = {"lcc": "LCC", "srcc": "SRCC", "mse": "MSE"}
 FEWEST = 3  # utterances below which a correlation says nothing
-GROUPS = ("speaker", "noise", "snr")
+GROUPS = ("speaker", "noise", "snr", "group", "enhancer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,8 @@ class Prediction(Outcome):
 
     Attributes:
         target: Definition id of the measure that is predicted.
-        groups: What the table is broken down by, of "speaker", "noise" and "snr".
+        groups: What the table is broken down by, of "speaker", "noise" and "snr"; of files
+            that came with their scores also of "group" (noisy, enhanced, clean) and "enhancer".
         truth: Gives the true score of an utterance, such as a label that came with the data; `None` to
             score the noisy file against the clean one.
         sample_rate: Rate in Hz at which is scored.
@@ -126,9 +127,9 @@ class Prediction(Outcome):
         """Yields all lines, then those of each value of each group."""
         yield "", lines
         for group in self.groups:
-            for value in sorted({line[group] for line in lines if line[group] not in ("", None)}):
+            for value in sorted({line[group] for line in lines if line.get(group) not in ("", None)}):
                 name = f"{value:g} dB" if group == "snr" else value
-                yield f", {name}", [line for line in lines if line[group] == value]
+                yield f", {name}", [line for line in lines if line.get(group) == value]
 
     def is_quoted(self, row: str) -> bool:
         """Whether a row of the paper's table that we have no number for is shown."""
@@ -207,7 +208,7 @@ def points_by_group(lines: Scores, group: str) -> dict[str, tuple[np.ndarray, np
     points: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
         if PREDICTED in line:
-            value = line[group] if group else "all"
+            value = line.get(group) if group else "all"
             name = f"{value:g} dB" if isinstance(value, float) else str(value or "unknown")
             points.setdefault(name, []).append((line[TRUE], line[PREDICTED]))
     columns = ((name, np.array(points[name]).T) for name in sorted(points))
