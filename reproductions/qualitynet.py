@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 
 from keras_segan import backends, labelling
-from keras_segan.data.examples.scored import ScoredUtterances
+from keras_segan.data.examples.whole import WholeUtterances
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.layers.gate_dropout_lstm import without_feedback
@@ -188,16 +188,22 @@ def prepare(settings: Settings, manifest: Manifest, run) -> Manifest:
     return labelling.ensure(manifest, settings.enhancers, settings.target, run, settings.enhance_all)
 
 
-def examples(utterances: tuple[Utterance, ...]) -> ScoredUtterances:
+def examples(utterances: tuple[Utterance, ...]) -> WholeUtterances:
     """Returns utterances as magnitudes with their scores."""
     front, reader = qualitynet.front_end(), UtteranceReader(max_bytes=0)
-    return ScoredUtterances(utterances, lambda utterance: front.analyse(reader.noisy(utterance))[0])
+
+
+    def arrays(utterance: Utterance) -> dict[str, np.ndarray]:
+        score = np.array([utterance.score], np.float32)
+        return {"features": front.analyse(reader.noisy(utterance))[0], "score": score}
+
+    return WholeUtterances(utterances, arrays)
 
 
 VALIDATION_BATCH = 8
 
 
-def measured(settings: Settings, network: keras.Model, watched: ScoredUtterances, split: str):
+def measured(settings: Settings, network: keras.Model, watched: WholeUtterances, split: str):
     """Returns the function that measures loss and correlation on the watched utterances."""
     infer = backends.infer(network)
 

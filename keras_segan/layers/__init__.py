@@ -8,6 +8,7 @@ from keras_segan.layers.mean_over_time import MeanOverTime, Squeeze
 from keras_segan.layers.recurrent import LSTM, Bidirectional, keras2_hard_sigmoid
 from keras_segan.layers.spectral_norm import SpectralNormalization
 from keras_segan.layers.two_bias_lstm import TwoBiasLSTM
+from keras_segan.layers.unbiased_batch_norm import UnbiasedBatchNormalization
 
 __all__ = [
     "LSTM",
@@ -21,5 +22,6 @@ __all__ = [
     "Squeeze",
     "TiledConv2D",
     "TwoBiasLSTM",
+    "UnbiasedBatchNormalization",
     "keras2_hard_sigmoid",
 ]
