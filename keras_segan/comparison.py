@@ -28,7 +28,7 @@ def evaluate(
     system: Any,
     utterances: Sequence[Utterance],
     scoring: evaluation.Scoring,
-    progress: Callable[..., Iterable] = lambda rows, total: rows,
+    progress: Callable[..., Iterable[evaluation.Row]] = lambda rows, total: rows,
 ) -> evaluation.Evaluation:
     """Scores a system's output and the noisy files, for the change that it brings.
 

@@ -18,7 +18,7 @@ from keras_segan import metrics as metric_registry
 from keras_segan.data.folders import audio_files
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pairing import UNCLEAR, find_outputs, partners
-from keras_segan.errors import DataError, MetricError
+from keras_segan.errors import DataError, MetricError, MetricUsageError
 from keras_segan.metrics.items import (
     POLICIES,
     Failure,
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from keras_segan.metrics.pool import ScoringPool
 
 CONDITIONS = ("snr", "noise", "speaker")
-FACTS = ("id", "speaker", "noise", "snr")  # first columns of a table of scores
-REMARKS = ("failure", "notes")  # its last ones
+REMARKS = ("failure", "notes")  # last columns of a table of scores
 LEVEL = 0.95
 RESAMPLINGS = 2000
 
@@ -271,16 +270,18 @@ class Evaluation:
 
     def _table(self) -> tuple[list[str], list[dict]]:
         noisy_names = [f"noisy_{name}" for name in self.metrics] if any(r.noisy for r in self.rows) else []
-        columns = [*FACTS, *self.metrics, *noisy_names, *REMARKS]
-        return columns, [self._line(row) for row in self.rows]
+        # The metric "snr" measures what the condition of this name says.
+        level = "nominal_snr" if "snr" in self.metrics else "snr"
+        columns = ["id", "speaker", "noise", level, *self.metrics, *noisy_names, *REMARKS]
+        return columns, [self._line(row, level) for row in self.rows]
 
-    def _line(self, row: Row) -> dict:
+    def _line(self, row: Row, level: str) -> dict:
         noisy = (row.noisy.scores or {}) if row.noisy else {}
         return {
             "id": row.pair.id,
             "speaker": row.pair.speaker,
             "noise": row.pair.noise,
-            "snr": "" if row.pair.snr is None else f"{row.pair.snr:g}",
+            level: "" if row.pair.snr is None else f"{row.pair.snr:g}",
             **{name: repr(value) for name, value in (row.result.scores or {}).items()},
             **{f"noisy_{name}": repr(value) for name, value in noisy.items()},
             "failure": "; ".join(map(str, row.failures)),
@@ -295,7 +296,7 @@ def is_score_table(path: Path) -> bool:
     if path.stat().st_size == 0:
         return True
     try:
-        next(files.read_table(path, (*FACTS, *REMARKS)))
+        next(files.read_table(path, ("id", *REMARKS)))
     except (DataError, StopIteration):
         return False
     return True
@@ -326,7 +327,7 @@ class Scoring:
     def check(self):
         """Finds out before the work whether names and policy are right (exit code 2 if not)."""
         if self.on_error not in POLICIES:
-            raise MetricError(f"'{self.on_error}' is none of {', '.join(POLICIES)}.", exit_code=2)
+            raise MetricUsageError(f"'{self.on_error}' is none of {', '.join(POLICIES)}.")
         for metric in self.metrics:
             metric_registry.get(metric)
             if self.on_error == "floor":

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from keras_segan.errors import DataError, FileError
+from keras_segan.errors import DataUsageError, FileError
 
 TEMPORARY = ".writing-"  # hidden, so that no listing takes an unfinished file for a finished one
 MAX_TEXT = 1 << 28  # characters of a text
@@ -39,6 +39,7 @@ _SUFFIX = 16  # characters; a longer one is no suffix but a part of a long name
 _DESCRIPTORS = re.compile(r"/proc/(self|\d+)/fd|/dev/fd")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{kind}{n}" for kind in ("com", "lpt") for n in range(1, 10))}
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_PLAIN_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.+-]{{0,{MAX_NAME - 1}}}")
 _KINDS = {"dict": "an object", "list": "a list"}  # of JSON
 _REMEDIES = {
     "FileNotFoundError": "check the path",
@@ -136,7 +137,7 @@ def _target(path: Path) -> Path | None:
     try:
         if path.is_dir():
             raise FileError(f"{printable(path)}: is a folder; name a file.")
-        if _is_written_through(path):
+        if is_written_through(path):
             return None
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -164,9 +165,10 @@ def _sync(file: Path):
         os.fsync(written.fileno())
 
 
-def _is_written_through(path: Path) -> bool:
+def is_written_through(path: Path | str) -> bool:
     """Says whether a path leads to something that must stay: a pipe, a device, an open stream."""
-    if not path.exists() or path.is_dir():
+    path = Path(path)
+    if not os.path.exists(path) or path.is_dir():
         return False
     return not path.is_file() or _open_stream(path) is not None
 
@@ -268,11 +270,18 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence | Mapping[str, An
 
 
 def _write_rows(file, columns: Sequence[str], rows: Iterable[Sequence | Mapping[str, Any]]):
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
+    for row in itertools.chain([columns], rows):
         cells = [row.get(column) for column in columns] if isinstance(row, Mapping) else row
-        writer.writerow([_escaped(cell) if isinstance(cell, str) else cell for cell in cells])
+        # A single empty cell needs its quotes: an empty line is no row.
+        file.write((",".join(map(_cell, cells)) or '""') + "\n")
+
+
+def _cell(value: Any) -> str:
+    """Quotes what must be; `csv.writer` leaves carriage returns and leading blanks as they are."""
+    text = _escaped(value) if isinstance(value, str) else "" if value is None else str(value)
+    if text.startswith(" ") or any(character in text for character in ',;\t"\r\n'):
+        text = '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _escaped(cell: str) -> str:
@@ -306,7 +315,7 @@ def check_output(path: Path | str):
     try:
         if path.is_dir():
             raise FileError(f"{printable(path)}: is a folder; name a file.")
-        if _is_written_through(path):
+        if is_written_through(path):
             return  # opening a pipe would already wake its reader
         target = Path(os.path.realpath(path)) if path.is_symlink() else Path(os.path.abspath(path))
         folder = target.parent
@@ -341,17 +350,17 @@ def check_replaceable(
             else is ever replaced, a folder of other content least of all.
 
     Raises:
-        DataError: If it exists and may not be replaced (wrong use).
+        DataUsageError: If it exists and may not be replaced.
     """
     path = Path(path)
     shown = printable(path)
-    if not path.exists() or _is_written_through(path):
+    if not os.path.exists(path) or is_written_through(path):
         return
     if not is_ours(path):
         what = "is a folder" if path.is_dir() else "holds something else"
-        raise DataError(f"{shown}: {what} and will not be replaced; choose another name.", exit_code=2)
+        raise DataUsageError(f"{shown}: {what} and will not be replaced; choose another name.")
     if not force:
-        raise DataError(f"{shown}: exists already; use --force to replace it.", exit_code=2)
+        raise DataUsageError(f"{shown}: exists already; use --force to replace it.")
 
 
 # Reading
@@ -524,6 +533,7 @@ class Row:
             return default
         try:
             value = float(cell.replace(",", ".") if self.decimal_comma else cell)
+            value = math.nan if "_" in cell else value  # Python takes 1_0 for 10
         except ValueError:
             value = math.nan
         if not low <= value <= high:
@@ -621,7 +631,10 @@ def printable(text: Path | str) -> str:
 
     Bytes that are not UTF-8 and control characters become \x.., so that no name ends a line or a program.
     """
-    return "".join(_shown(c) if _is_unprintable(c) else c for c in str(text))
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(c) if _is_unprintable(c) else c for c in text)
 
 
 def _is_unprintable(character: str) -> bool:
@@ -644,6 +657,8 @@ def name_problem(name: str) -> str:
     Returns:
         What is wrong with it ("is empty"), or nothing.
     """
+    if _PLAIN_NAME.fullmatch(name) and not _is_reserved(name):
+        return ""
     checks = {
         "is empty": not name.strip(),
         "leads to another folder": name in (".", "..") or name.startswith(("/", "\\", "~")),
@@ -721,8 +736,8 @@ def list_files(folder: Path | str, wanted: Callable[[str], bool]) -> Listing:
         FileError: If the folder is missing or cannot be listed.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
+    if not os.path.isdir(folder):
+        what = "is a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise FileError(f"{printable(folder)}: {what}; check the path.")
     found = Listing({}, {})
     waiting: list[tuple[Path, tuple[str, ...]]] = [(folder, (os.path.realpath(folder),))]

@@ -215,7 +215,24 @@ def test_an_empty_number_is_its_default(tmp_path):
     assert row.number("snr", 0, 1, 0.5) == 0.5
 
 
-AWKWARD = ["=1+1", "@x", "-x", "+x", "'=x", "''@", "'x", "-5", "a,b", 'a"b', "a\nb", "é", "caf\udce9"]
+AWKWARD = [
+    "a\rb",
+    " a",
+    "a;b",
+    "=1+1",
+    "@x",
+    "-x",
+    "+x",
+    "'=x",
+    "''@",
+    "'x",
+    "-5",
+    "a,b",
+    'a"b',
+    "a\nb",
+    "é",
+    "caf\udce9",
+]
 
 
 def test_what_is_written_as_a_table_is_read_again(tmp_path):

@@ -113,7 +113,7 @@ def _write(manifest: Manifest, output: Path | None, force: bool):
 
 def _is_same(manifest: Manifest, path: Path) -> bool:
     try:
-        return path.is_file() and Manifest.read(path) == manifest
+        return path.is_file() and Manifest.read(path).rows() == manifest.rows()
     except DataError:
         return False
 

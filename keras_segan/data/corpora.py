@@ -12,7 +12,7 @@ from keras_segan.data.folders import CorpusFolder
 from keras_segan.data.layouts import recognise
 from keras_segan.data.manifest import SPLITS, Manifest, Utterance, joined, unique_ids
 from keras_segan.data.pairing import pair, unpaired_error
-from keras_segan.errors import AudioError, DataError
+from keras_segan.errors import AudioError, DataError, DataUsageError
 from keras_segan.files import file_name, printable
 
 
@@ -115,7 +115,7 @@ def scan(
         DataError: If a folder is missing, nothing pairs, or a file has no partner.
     """
     if split not in SPLITS:
-        raise DataError(f"Split '{split}' is none of {', '.join(SPLITS)}.", exit_code=2)
+        raise DataUsageError(f"Split '{split}' is none of {', '.join(SPLITS)}.")
     pairs, unpaired = pair(clean_dir, noisy_dir)
     if unpaired and not ignore_unpaired:
         raise unpaired_error(unpaired)
@@ -221,11 +221,15 @@ class _Inspected(NamedTuple):
     problems: list[Problem]
 
 
+def _without_name(message: str, file: Path) -> str:
+    return message.removeprefix(f"{file}: ").removeprefix(f"{printable(file)}: ").rstrip(".")
+
+
 def _inspect(file: Path) -> _Inspected:
     try:
         waveform, rate = audio.read(file)
     except AudioError as error:
-        return _Inspected(0, [Problem(file, str(error).removeprefix(f"{file}: ").rstrip("."))])
+        return _Inspected(0, [Problem(file, _without_name(str(error), file))])
     samples = round(len(waveform) * audio.SAMPLE_RATE / rate)
     problems = []
     if waveform.ndim > 1:
@@ -284,7 +288,7 @@ def _check_not_onto_itself(copies: Mapping[Path, Path]):
     for copy in copies.values():
         if os.path.realpath(copy) in originals:
             problem = "is a file of the corpus itself; choose another folder for the copy"
-            raise DataError(f"{printable(copy)}: {problem}.", exit_code=2)
+            raise DataUsageError(f"{printable(copy)}: {problem}.")
 
 
 def _copy(file: Path, copy: Path, out: CorpusFolder):

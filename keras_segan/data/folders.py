@@ -49,7 +49,7 @@ def audio_files(folder: Path | str, problems: dict[Path, str] | None = None) -> 
     return dict(sorted(stems.items()))
 
 
-def write_wav(path: Path, waveform: np.ndarray, subtype: str = "PCM_16", force: bool = True):
+def write_wav(path: Path, waveform: np.ndarray, subtype: str = "PCM_16", force: bool = True) -> bool:
     """Writes a WAV file at 16 kHz, atomically; leaves a file alone that holds the same samples.
 
     Args:
@@ -58,20 +58,25 @@ def write_wav(path: Path, waveform: np.ndarray, subtype: str = "PCM_16", force: 
         subtype: `"PCM_16"`, or `"FLOAT"` for single precision, which may exceed [-1, 1].
         force: Whether a file of other content is replaced.
 
+    Returns:
+        Whether a file of other content was replaced.
+
     Raises:
         AudioError: If the file cannot be written.
         DataError: If its folder cannot be made, or a file of other content is in the way.
     """
     samples = pcm16(waveform) if subtype == "PCM_16" else np.asarray(waveform, np.float32)
     if _holds(path, samples):
-        return
-    if not force and os.path.lexists(path):
+        return False
+    is_there = os.path.lexists(path)
+    if is_there and not force:
         raise DataError(
             f"{printable(path)}: exists already with other content; choose another folder, or use --force to "
             "replace it."
         )
     make_folder(path.parent)
     audio.write(path, samples, audio.SAMPLE_RATE, subtype)
+    return is_there
 
 
 def _holds(path: Path, samples: np.ndarray) -> bool:
@@ -113,6 +118,7 @@ class CorpusFolder:
         self.folder = Path(folder)
         self.force = force
         self.kept = 0
+        self._replaced: set[str] = set()
         self.manifest_file = self.folder / MANIFEST_NAME
         self._before = self._listed()
         self._places = self._listed_places()
@@ -151,7 +157,8 @@ class CorpusFolder:
 
     def write(self, path: Path, waveform: np.ndarray, subtype: str = "PCM_16"):
         """Writes a file of the corpus; see `write_wav`."""
-        write_wav(path, waveform, subtype, self.force)
+        if write_wav(path, waveform, subtype, self.force):
+            self._replaced.add(os.path.abspath(path))
 
     def finish(self, manifest: Manifest, places: Sequence[tuple] = ()) -> Manifest:
         """Writes the manifest, and the places of noises to mixtures.csv; earlier pairs stay listed.
@@ -167,8 +174,12 @@ class CorpusFolder:
             DataError: If the files cannot be written.
         """
         earlier = self._before.utterances if self._before else ()
-        ours = {os.path.abspath(u.noisy) for u in manifest.utterances}
-        kept = tuple(u for u in earlier if os.path.abspath(u.noisy) not in ours)
+        ours = {os.path.abspath(u.noisy) for u in manifest.utterances} | self._replaced
+        kept = tuple(
+            u
+            for u in earlier
+            if os.path.abspath(u.noisy) not in ours and os.path.abspath(u.clean) not in self._replaced
+        )
         self.kept = len(kept)
         named = _with_free_ids(manifest.utterances, kept)
         corpora = {manifest.corpus} | ({self._before.corpus} if self._before and kept else set())

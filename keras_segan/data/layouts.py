@@ -161,7 +161,9 @@ def _conditions(path: Path) -> dict[str, tuple[str, float]]:
             snr = row.number("snr_db", *SNR_RANGE)
             if snr is None:
                 raise row.error("snr_db", "is empty; it needs a number in dB")
-            conditions[files.name_key(row.text("file"))] = (row.text("noise"), snr)
+            file_name = row.text("file")
+            stem = os.path.splitext(file_name)[0] if audio.is_audio_file(file_name) else file_name
+            conditions[files.name_key(stem)] = (row.text("noise"), snr)
     for file in sorted([*path.glob("log_*set*.txt"), *path.glob("logfiles/log_*set*.txt")]):
         for number, line in enumerate(files.read_text(file).splitlines(), start=1):
             match = _LOG_LINE.fullmatch(line.strip())

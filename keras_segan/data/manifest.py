@@ -120,7 +120,9 @@ class Manifest:
         Raises:
             FileError: If it cannot be written.
         """
-        files.write_table(path, self.columns, self.rows(os.path.dirname(os.path.realpath(path))))
+        # What comes out of a pipe is read from where its reader stands; see `_place`.
+        folder = "." if files.is_written_through(path) else os.path.dirname(os.path.realpath(path))
+        files.write_table(path, self.columns, self.rows(folder))
 
     @property
     def columns(self) -> tuple[str, ...]:

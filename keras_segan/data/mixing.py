@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from keras_segan.audio import SAMPLE_RATE, change_speed, read_mono
 from keras_segan.data.folders import CorpusFolder, audio_files
 from keras_segan.data.manifest import Manifest, Utterance, unique_ids
-from keras_segan.errors import DataError, KsegError
+from keras_segan.errors import DataError, DataUsageError, KsegError
 from keras_segan.files import file_name
 
 P56_TIME_CONSTANT = 0.03  # s, of each of the two smoothing stages (P.56, 4.4)
@@ -203,15 +203,15 @@ class Mixer:
         wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
         if wrong:
             message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
-            raise DataError(message, exit_code=2)
+            raise DataUsageError(message)
         if not np.isfinite(snrs).all():
-            raise DataError("An SNR is infinite or not a number; name levels in dB.", exit_code=2)
+            raise DataUsageError("An SNR is infinite or not a number; name levels in dB.")
         for kind, values in (("An SNR", snrs), ("A speed", speeds)):
             if len({f"{value:g}" for value in values}) < len(values):
-                raise DataError(f"{kind} is named twice; name each one once.", exit_code=2)
+                raise DataUsageError(f"{kind} is named twice; name each one once.")
         if magnification is not None and not 1 <= magnification <= len(self.noises):
             message = f"{magnification} noises per utterance wanted, but there are {len(self.noises)} noises."
-            raise DataError(message, exit_code=2)
+            raise DataUsageError(message)
         return len(snrs) * len(self.speech) * len(speeds) * (magnification or len(self.noises))
 
     def plan(

@@ -1,6 +1,7 @@
 """Corpora that come as speech and noise and are mixed for a run: how their folders are recognised."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def recognise(path: Path | str) -> Sources | None:
         path: A folder laid out as sednn's mini data (train_speech, train_noise, test_speech, test_noise), or
             one that holds clean_speech/index.csv (columns file and split) and noises/noise115,
             noises/noisex92: the training and test noises of Xu et al. With noises/index.csv (columns type,
-            split and file) there, its other training noises are trained on as well, and one recording of
-            each of its types of test noise is tested with.
+            split and file) there, its other training noises are trained on as well, one recording of each of
+            its types of test noise is tested with, and what it keeps for another use is left alone.
 
     Returns:
         The sources, `None` if it is neither.
@@ -78,19 +79,37 @@ def recognise(path: Path | str) -> Sources | None:
         found = {key: _filled(folder) for key, folder in folders.items()}
     elif (path / "clean_speech" / "index.csv").is_file() and (path / "noises" / "noise115").is_dir():
         found = {("speech", split): _listed(path, split) for split in SPLITS}
-        for split, folder in (("train", "noise115"), ("test", "noisex92")):
-            # Named by their last part, as the papers name them: n1, leopard.
-            found["noise", split] = {f.stem: f for f in _filled(path / "noises" / folder).values()}
-        # What is left of NOISEX-92 is at 8 kHz, so noise with a band above 4 kHz has to come from elsewhere.
-        known = set(found["noise", "train"].values())
-        others = [path / row.path("file") for row in _listed_noise(path, "train")]
-        found["noise", "train"] |= {f.stem: f for f in others if f not in known}
-        first = {row.text("type"): path / row.path("file") for row in reversed(_listed_noise(path, "test"))}
-        found["noise", "test"] |= dict(sorted(first.items()))
+        found |= {("noise", split): noises for split, noises in _noises(path).items()}
     else:
         return None
     speech, noise = ({split: found[kind, split] for split in SPLITS} for kind in ("speech", "noise"))
     return Sources(_name(path, speech, noise), speech, noise)
+
+
+def _noises(path: Path) -> dict[str, dict[str, Path]]:
+    """Finds the noises of a folder with clean_speech/index.csv, by split."""
+    listed = _listed_noises(path)
+    kept = {file for split, _, file in listed if split not in (*SPLITS, "spare")}
+    noises = {}
+    for split, folder in (("train", "noise115"), ("test", "noisex92")):
+        there = [file for file in _filled(path / "noises" / folder).values() if file not in kept]
+        noises[split] = _by_last_name(there)
+    # What is left of NOISEX-92 is at 8 kHz, so noise with a band above 4 kHz has to come from elsewhere.
+    others = [file for split, _, file in listed if split == "train"]
+    noises["train"] = _by_last_name([*noises["train"].values(), *others])
+    first = {kind: file for split, kind, file in reversed(listed) if split == "test"}
+    noises["test"] |= dict(sorted(first.items()))
+    return noises
+
+
+def _by_last_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Names files by their last part, as the papers name noises: n1, leopard."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        if named.setdefault(path.stem, path) != path:
+            other = files.printable(named[path.stem])
+            raise DataError(f"{files.printable(path)}: {other} has the same name; rename one of the two.")
+    return named
 
 
 def _filled(folder: Path) -> dict[str, Path]:
@@ -104,20 +123,21 @@ def _listed(path: Path, split: str) -> dict[str, Path]:
     index = path / "clean_speech" / "index.csv"
     rows = files.read_table(index, ("file", "split"))
     names = [row.path("file") for row in rows if row.text("split") == split]
-    speech = {Path(name).stem: path / name for name in sorted(names)}
-    missing = [file for file in speech.values() if not file.is_file()]
+    speech = _by_last_name(path / name for name in sorted(names))
+    missing = [file for file in speech.values() if not os.path.isfile(file)]
     if missing or not speech:
         what = files.printable(missing[0]) if missing else f"{split} files"
         raise DataError(f"{index}: {what} missing; check the folder.")
     return speech
 
 
-def _listed_noise(path: Path, split: str) -> list[files.Row]:
+def _listed_noises(path: Path) -> list[tuple[str, str, Path]]:
+    """Reads noises/index.csv, if there is one: split, type and file of each noise."""
     index = path / "noises" / "index.csv"
     if not index.is_file():
         return []
     rows = files.read_table(index, ("type", "split", "file"))
-    return [row for row in rows if row.text("split") == split]
+    return [(row.text("split"), row.text("type"), path / row.path("file")) for row in rows]
 
 
 def _name(path: Path, speech: Mapping, noise: Mapping) -> str:

@@ -1,16 +1,20 @@
 """What a trained model is to its user: a network together with the front end it was trained on."""
 
+import math
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
 
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
-from keras_segan import backends
+from keras_segan import backends, limits
 from keras_segan.errors import ModelError
-from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain
+from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain, check_fit
 from keras_segan.inference import WaveformEnhancer
+from keras_segan.models import archive
 
 __all__ = [
     "Enhancer",
@@ -40,7 +44,9 @@ class TrainedModel(keras.Model):
         **kwargs: Of `keras.Model`.
     """
 
-    def __init__(self, network: keras.Model, front_end, information: dict | None = None, **kwargs):
+    def __init__(
+        self, network: keras.Model, front_end: Any, information: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         inner = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
         # Keras forgets this when a model is saved or cloned.
@@ -48,10 +54,10 @@ class TrainedModel(keras.Model):
         self.network = network
         self.front_end = front_end
         self.information = dict(information or {})
-        self._infer: Callable | None = None
+        self._infer: Callable[..., Any] | None = None
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Runs the network on features `(batch, ...)`."""
         return self.network(inputs, training=training)
 
@@ -60,7 +66,7 @@ class TrainedModel(keras.Model):
         """Number of axes of the network's input, the batch's included."""
         return len(self.network.input_shape)
 
-    def infer(self, features: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def infer(self, features: np.ndarray, mask: np.ndarray | None = None) -> Any:
         """Runs the network in inference mode, compiled once for all lengths.
 
         Args:
@@ -74,7 +80,7 @@ class TrainedModel(keras.Model):
             self._infer = backends.infer(self.network)
         return self._infer(features, mask)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return {
             **super().get_config(),
@@ -84,7 +90,7 @@ class TrainedModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict) -> Self:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """The model from its configuration."""
         config = dict(config)
         for part in ("network", "front_end"):
@@ -132,7 +138,6 @@ class Enhancer(TrainedModel, WaveformEnhancer):
     _outputs = infer_many
 
 
-
 @keras.saving.register_keras_serializable("keras_segan")
 class ListeningEnhancer(Enhancer):
     """A trained network that changes speech for a listener in noise: speech and noise in, speech out."""
@@ -148,9 +153,10 @@ class ListeningEnhancer(Enhancer):
             float32 `(samples,)`, of the speech's power.
         """
         features, analysis = self.front_end.analyse(speech, noise)
-        return self.front_end.synthesise(self.infer(features[None])[0], analysis)
+        prepared: np.ndarray = self.front_end.synthesise(self.infer(features[None])[0], analysis)
+        return prepared
 
-    def enhance_utterance(self, utterance, reader) -> np.ndarray:
+    def enhance_utterance(self, utterance: Any, reader: Any) -> np.ndarray:
         """Returns what a listener hears of an utterance, `(samples,)`.
 
         Args:
@@ -160,7 +166,7 @@ class ListeningEnhancer(Enhancer):
         noise = reader.noise(utterance)
         return band_gain.heard(self.prepare(reader.clean(utterance), noise), noise)
 
-    def enhance_many(self, waveforms, statistics=None):
+    def enhance_many(self, waveforms: Any, statistics: Any = None) -> list[np.ndarray]:
         """Raises, because noisy speech cannot be taken apart here."""
         raise ModelError(
             "This model changes speech before noise is added to it; give it both: prepare(speech, noise)."
@@ -175,6 +181,12 @@ class Predictor(TrainedModel):
     array, `(batch, 1)` for scores and `(batch, frames)` for scores of frames, whose mean is the score.
     Arguments are those of `TrainedModel`.
     """
+
+    def __init__(
+        self, network: keras.Model, front_end: Any, information: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(network, front_end, information, **kwargs)
+        network.supports_masking = False  # so that no backend pads: a score is one of all frames
 
     def predict(self, waveform: np.ndarray) -> dict[str, Any]:
         """Predicts the score of an utterance.
@@ -223,8 +235,52 @@ class FeatureMapper(TrainedModel):
         features, _ = self.front_end.analyse(waveform)
         is_framewise = features.ndim == self.input_rank
         mapped = self.infer(features if is_framewise else features[None])
-        return mapped if is_framewise else mapped[0]
+        found: np.ndarray = mapped if is_framewise else mapped[0]
+        return found
 
     def reference(self, waveform: np.ndarray) -> np.ndarray:
         """Returns the features of a waveform as they are, such as the clean one: float32 `(frames, dims)`."""
         return np.asarray(self.front_end.reference(waveform), np.float32)
+
+
+def load_checked(path: Path) -> TrainedModel:
+    """Loads a `.keras` file that `archive.check_keras_file` found nothing against.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The enhancer.
+
+    Raises:
+        ModelError: If the network is too large, does not fit its weights or its front end.
+    """
+    config = archive.read_config(path)
+    try:
+        parameters = _parameters(config["config"]["network"])
+        if 4 * parameters > limits.MOST_UNPACKED:
+            raise ModelError(f"its network has {parameters:,} parameters, which is not taken")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Keras then refuses
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        check_fit(model.front_end, model.network.input_shape, model.network.output_shape)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}.") from error
+    except Exception as error:  # Keras raises errors of any class for parts that do not go together
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path}: not a model of this package, or a damaged one ({reason}).") from error
+    return model
+
+
+def _parameters(network: dict) -> int:
+    """Counts the parameters of a network's configuration without taking memory for them."""
+    from keras.src.backend.common import global_state  # where Keras notes what it is to fill later
+
+    pending = "uninitialized_variables"
+    before = list(global_state.get_global_attribute(pending) or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            weights = keras.saving.deserialize_keras_object(network).weights
+        return sum(math.prod(weight.shape) for weight in weights)
+    finally:
+        global_state.set_global_attribute(pending, before)

@@ -29,6 +29,7 @@ LARGEST_FILE = 30_000_000  # bytes of a picture or sound that is put into the pa
 LONGEST_SOUND = 600  # seconds
 PNG = b"\x89PNG\r\n\x1a\n"
 NOISY = "noisy"
+OF_UTTERANCES = ("spectrogram-", "scatter-")  # how names of pictures of utterances begin
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,11 @@ def document(run: StoredRun, notes: list[str]) -> str:
         results=_results(run.rows),
         claims=[dict(zip(tables.CLAIM_HEADER, tables.claim_cells(c), strict=True)) for c in run.claims],
         claim_header=tables.CLAIM_HEADER,
-        flagged=_flagged(run),
+        flagged=tables.flag(run.rows, run.claims),
         notes=content["notes"],
         utterances=_utterances(run, notes),
         pictures=_pictures(run.folder, notes),
+        claims_caption=tables.claims_caption(content["reasons"]),
         log=_log(run.log),
         settings=_settings(run),
     )
@@ -134,22 +136,19 @@ def _cell(row: Row) -> dict[str, str]:
     }
 
 
-def _flagged(run: StoredRun) -> str:
-    grades = sorted({each.grade for each in (*run.rows, *run.claims) if each.is_flagged})
-    return tables.FLAG.format(grades=", ".join(grades)) if grades else ""
-
-
 def _utterances(run: StoredRun, notes: list[str]) -> dict[str, Any]:
     """Returns what is shown of single utterances: a sentence, a diagram, examples, a table."""
+    nothing: dict[str, Any] = {"order": "", "diagram": None, "worst": None, "examples": []}
     if run.content["outcome"] == "prediction":
-        return _predictions(run)
+        return {**nothing, **_predictions(run)}
     measured = _before_and_after(run)
     if measured is None:
-        return {}
+        return nothing
     chosen = showcase.chosen(measured.changes(), measured.higher_is_better)
     return {
-        "order": f"{', '.join(chosen)} of {len(measured.pairs)} by the change of {measured.label} from noisy to "
-        f"{measured.system}.",
+        **nothing,
+        "order": f"{', '.join(chosen)} of {len(measured.pairs)} by the change of {measured.label} from noisy "
+        f"to {measured.system}.",
         "diagram": _change_diagram(measured, chosen),
         "examples": [_example(title, name, measured, run, notes) for title, name in chosen.items()],
     }
@@ -186,9 +185,9 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) and abs(value) < stored.LARGEST else None
 
 
-def _change_diagram(measured: Measured, chosen: Mapping[str, str]) -> dict[str, str]:
+def _change_diagram(measured: Measured, chosen: Mapping[str, str]) -> dict[str, str] | None:
     if len(measured.pairs) < 2:
-        return {}
+        return None
     before, after = np.array(list(measured.pairs.values())).T
     label = measured.label
     labels = (f"{label} of the noisy file", f"{label} of the enhanced file")
@@ -278,9 +277,9 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _pictures(folder: Path, notes: list[str]) -> list[dict[str, str]]:
-    """Returns the PNG files of the run's report."""
-    pictures = []
+def _pictures(folder: Path, notes: list[str]) -> dict[str, list[dict[str, str]]]:
+    """Returns the PNG files of the run's report: those of utterances and those of the training."""
+    pictures: dict[str, list[dict[str, str]]] = {"utterances": [], "training": []}
     for path in sorted((folder / "report").glob("*.png")):
         try:
             content = _content(path)
@@ -288,7 +287,9 @@ def _pictures(folder: Path, notes: list[str]) -> list[dict[str, str]]:
             notes.append(f"{files.printable(path)}: not shown ({error})")
             continue
         if content.startswith(PNG):
-            pictures.append({"source": _data("image/png", content), "caption": files.printable(path.stem)})
+            kind = "utterances" if path.name.startswith(OF_UTTERANCES) else "training"
+            caption = files.printable(path.stem)
+            pictures[kind].append({"source": _data("image/png", content), "caption": caption})
         else:
             notes.append(f"{files.printable(path)}: not shown, this is no picture.")
     return pictures

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def level(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Returns the short-time level in dB, `(bins, frames)`, of frames of 32 ms with a hop of 8 ms."""
     n_fft = 32 * sample_rate // 1000
     spectrum = dsp.stft(waveform, n_fft, n_fft // 4, "hann-periodic", "constant")
-    return 20.0 * np.log10(np.maximum(np.abs(spectrum), 1e-6)).T
+    levels: np.ndarray = 20.0 * np.log10(np.maximum(np.abs(spectrum), 1e-6)).T
+    return levels
 
 
 def draw_level(axes: Any, levels: np.ndarray, sample_rate: int, loudest: float) -> Any:
@@ -104,7 +106,7 @@ def draw_level(axes: Any, levels: np.ndarray, sample_rate: int, loudest: float) 
     )
 
 
-def spectrograms(waveforms: Mapping[str, np.ndarray], sample_rate: int, path: Path, heading: str):
+def spectrograms(waveforms: Mapping[str, np.ndarray], sample_rate: int, path: Path, heading: str) -> None:
     """Draws log spectrograms one below the other, all on one scale.
 
     Args:
@@ -146,8 +148,45 @@ def scatter(
     axes.plot(limits, limits, color="gray", linewidth=1, label=diagonal)
     for name, (across, up) in groups.items():
         label = name if len(groups) > 1 else None
-        axes.scatter(across, up, s=12, alpha=0.6, edgecolors="none", label=label)
+        axes.scatter(across, up, s=16, alpha=0.6, edgecolors="none", label=label)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
     return figure
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """Images that share a scale.
+
+    Attributes:
+        label: What the colours mean.
+        images: Arrays `(rows, columns)` by title.
+        limits: Values of the darkest and of the brightest colour.
+        axes: Labels of the horizontal and of the vertical axis.
+    """
+
+    label: str
+    images: Mapping[str, np.ndarray]
+    limits: tuple[float, float]
+    axes: tuple[str, str] = ("frame", "band")
+
+
+def images(rows: Sequence[ImageRow], path: Path):
+    """Draws rows of images, one below the other.
+
+    Args:
+        rows: The rows.
+        path: PNG file to write.
+    """
+    columns = max(len(row.images) for row in rows)
+    figure = new_figure(3 * columns, 2.5 * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for row, axes in zip(rows, grid, strict=True):
+        for (heading, image), one in zip(row.images.items(), axes, strict=False):
+            drawn = one.imshow(image, aspect="auto", origin="lower", vmin=row.limits[0], vmax=row.limits[1])
+            one.set(title=heading, xlabel=row.axes[0], ylabel=row.axes[1])
+        figure.colorbar(drawn, ax=axes.tolist(), label=row.label)
+        for unused in axes[len(row.images) :]:
+            unused.set_axis_off()
+    figure.savefig(path)

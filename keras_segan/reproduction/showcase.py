@@ -45,7 +45,7 @@ def files(folder: Path, name: str) -> dict[str, Path]:
     return {kind: folder / FOLDER / f"{file_names.file_name(name)}.{kind}.flac" for kind in SOUNDS}
 
 
-def write(folder: Path, name: str, sounds: Mapping[str, np.ndarray], sample_rate: int):
+def write(folder: Path, name: str, sounds: Mapping[str, np.ndarray], sample_rate: int) -> None:
     """Writes the sounds of an utterance.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_segan import files
-from keras_segan.errors import DataError, FileError
+from keras_segan.errors import DataError, DataUsageError, FileError
 from keras_segan.reproduction.tables import Claim, Row
 
 FORMAT = 2  # of the run folder and of result.json; 1 was that of version 0.1
@@ -119,12 +119,12 @@ def read(folder: Path | str) -> StoredRun:
     folder = Path(folder)
     shown = files.printable(folder)
     if not (folder / "config.json").is_file():
-        raise DataError(f"{shown}: holds no run; name the folder that kseg reproduce made.", exit_code=2)
+        raise DataUsageError(f"{shown}: holds no run; name the folder that kseg reproduce made.")
     config = files.read_json(folder / "config.json", dict)
     if config.get("format") != FORMAT:
         raise DataError(
-            f"{shown}: written by another version of keras_segan; its model.keras still loads, but for a page "
-            "reproduce it anew in another --out."
+            f"{shown}: written by another version of keras_segan; its model.keras still loads, but for a "
+            "page reproduce it anew in another --out."
         )
     if not (folder / "result.json").is_file():
         raise DataError(f"{shown}: this run is not finished; kseg reproduce --resume goes on with it.")

@@ -84,8 +84,8 @@ HEADER = ("system", "metric", "definition", "published", "reproduced", "95 % int
 CLAIM_HEADER = ("claim", "metric", "definition", "published", "ours", "paired 95 % interval", "n", "verdict")
 COMPARABLE = "Comparable with the published numbers: same corpus, split, metric definitions and settings."
 FLAG = (
-    "A grade in brackets ({grades}) says that nobody could check the number in the paper itself: it is not to "
-    "be quoted as published."
+    "A grade in brackets ({grades}) says that nobody could check the number in the paper itself: it is not "
+    "to be quoted as published."
 )
 
 
@@ -108,14 +108,20 @@ def document(content: Content) -> str:
         markdown_table(rows, not reasons),
     ]
     if claims:
-        parts.append("What the article claims (ours is the first system minus the second one):")
+        parts.append(claims_caption(reasons))
         parts.append(_aligned([CLAIM_HEADER, *map(claim_cells, claims)]))
-    grades = sorted({each.grade for each in (*rows, *claims) if each.is_flagged})
-    if grades:
-        parts.append(FLAG.format(grades=", ".join(grades)))
+    if flagged := flag(rows, claims):
+        parts.append(flagged)
     if content["notes"]:
         parts.append(f"Notes:\n{_listed(content['notes'])}")
     return "\n\n".join(parts) + "\n"
+
+
+def flag(rows: Iterable[Row], claims: Iterable[Claim]) -> str:
+    """Says what the grades in brackets mean; empty if there are none."""
+    grades = {row.grade for row in rows if row.is_flagged}
+    grades |= {claim.grade for claim in claims if claim.is_flagged}
+    return FLAG.format(grades=", ".join(sorted(grades))) if grades else ""
 
 
 def facts(content: Content) -> list[str]:
@@ -138,6 +144,13 @@ def facts(content: Content) -> list[str]:
 def verdict(reasons: Sequence[str]) -> str:
     """Says whether ours and the published numbers may be compared, and why not."""
     return f"NOT COMPARABLE with the published numbers:\n{_listed(reasons)}" if reasons else COMPARABLE
+
+
+def claims_caption(reasons: Sequence[str]) -> str:
+    """Says what the table of claims shows."""
+    what = "What the article claims; ours is the first system minus the second one, paired by utterance."
+    limits = " The verdicts are this run's, which is not comparable with the article's (see above)."
+    return what + (limits if reasons else "")
 
 
 def _listed(sentences: Iterable[str]) -> str:

@@ -88,7 +88,7 @@ class Outcome(ABC):
             and failure (empty if there was none).
         """
 
-    def save(self, systems: Mapping[str, Any], run: Run):
+    def save(self, systems: Mapping[str, Any], run: Run) -> None:
         """Saves the first trained system as `model.keras`, the others under their names.
 
         Args:
@@ -159,7 +159,7 @@ class Outcome(ABC):
         values = np.array([line[definition] for line in lines if definition in line])
         if not values.size:
             return None
-        return Estimate(float(values.mean()), bootstrap_interval(values), values.size)
+        return Estimate(float(values.mean()), bootstrap_interval(values.tolist()), values.size)
 
     def difference(self, better: Scores, worse: Scores, definition: str) -> Estimate | None:
         """Computes how much two systems differ in a measure: here the mean difference of paired scores.
@@ -176,7 +176,7 @@ class Outcome(ABC):
         if not pairs:
             return None
         values = np.array([one[definition] - other[definition] for one, other in pairs])
-        return Estimate(float(values.mean()), bootstrap_interval(values), values.size)
+        return Estimate(float(values.mean()), bootstrap_interval(values.tolist()), values.size)
 
     def judge(self, scores: Scores, numbers: Sequence[Published]) -> list[Claim]:
         """Returns the paper's claims with our paired intervals and verdicts.
@@ -200,7 +200,7 @@ class Outcome(ABC):
         scores: Scores,
         run: Run,
         examples: bool = False,
-    ):
+    ) -> None:
         """Draws learning curves and what else belongs into `report/`.
 
         Args:

@@ -26,7 +26,8 @@ class Enhancement(Outcome):
     """Noisy speech in, enhanced speech out.
 
     Systems are `models.base.Enhancer`s, or anything with `enhance(waveform)` and `sample_rate`, such as
-    `wiener.WienerFilter`. Every file is enhanced as `kseg enhance` does it and scored as `kseg evaluate` does.
+    `wiener.WienerFilter`. Every file is enhanced as `kseg enhance` does it and scored as `kseg evaluate`
+    does.
 
     Attributes:
         metrics: Definition ids of the measures, in the table's order.
@@ -42,7 +43,7 @@ class Enhancement(Outcome):
     sample_rate: int = audio.SAMPLE_RATE
     target: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.metrics:
             raise RecipeError(f"{type(self).__name__} needs at least one metric to score with.")
         if self.breakdown not in ("snr", "noise"):
@@ -142,7 +143,7 @@ class Enhancement(Outcome):
         scores: Scores,
         run: Run,
         examples: bool = False,
-    ):
+    ) -> None:
         """Draws learning curves, writes the sound of the report's examples; see `Outcome.draw`."""
         super().draw(systems, utterances, scores, run, examples)
         name, system = next(iter(systems.items()))
@@ -170,14 +171,14 @@ class Enhancement(Outcome):
         enhanced = enhancement.enhance(enhancer, noisy, self.sample_rate)
         return {"noisy": noisy, "enhanced": enhanced, "clean": reader.clean(utterance)}
 
-    def _write_example(self, utterance: Utterance, system: Any, run: Run):
+    def _write_example(self, utterance: Utterance, system: Any, run: Run) -> None:
         try:
             sounds = self.waveforms(utterance, system)
             showcase.write(run.folder, utterance.id, sounds, self.sample_rate)
         except (KsegError, OSError) as error:
             run.note(f"{utterance.id}: no sound in the report ({error})")
 
-    def _draw_spectrograms(self, utterance: Utterance, system: Any, run: Run):
+    def _draw_spectrograms(self, utterance: Utterance, system: Any, run: Run) -> None:
         try:
             sounds = self.waveforms(utterance, system)
         except (KsegError, OSError) as error:

@@ -1,5 +1,6 @@
 """Features: a mapping of features with no waveform."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,18 @@ from keras_segan.reproduction.outcomes import base, bootstrap
 from keras_segan.reproduction.outcomes.base import NOISY, Estimate, Outcome, Scores
 from keras_segan.training.run_folder import Run
 
-DISTANCES = {
-    "mse": ("MSE", lambda difference: float(np.mean(np.square(difference)))),
-    "l1": ("L1", lambda difference: float(np.mean(np.abs(difference)))),
-}
+
+def mean_square(difference: np.ndarray) -> float:
+    """Returns the mean square of a difference of any shape."""
+    return float(np.mean(np.square(difference)))
+
+
+def mean_absolute(difference: np.ndarray) -> float:
+    """Returns the mean absolute value of a difference of any shape."""
+    return float(np.mean(np.abs(difference)))
+
+
+DISTANCES = {"mse": ("MSE", mean_square), "l1": ("L1", mean_absolute)}
 ERROR_RATE = "error-rate"  # definition id of a recogniser's
 ERRORS, WORDS = "errors", "words"  # columns of the scores
 
@@ -45,7 +54,7 @@ class Features(Outcome):
     recognisers: Mapping[str, Recogniser] = field(default_factory=dict)
     sample_rate: int = audio.SAMPLE_RATE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.recogniser and self.recogniser not in self.recognisers:
             raise RecipeError(unknown("recogniser", self.recogniser, self.recognisers))
         for name, limits in self.groups.items():
@@ -81,8 +90,9 @@ class Features(Outcome):
         reader = UtteranceReader(sample_rate=self.sample_rate)
         scores: Scores = []
         for name, system in {NOISY: None, **systems}.items():
+            compare = functools.partial(_features, first, system, reader)
             for utterance in utterances:
-                line = self._line_of(name, utterance, lambda u, s=system: _features(first, s, u, reader))
+                line = self._line_of(name, utterance, compare)
                 scores.append(line)
                 run.advance(1, f"scoring {name}")
                 if line["failure"]:
@@ -144,7 +154,7 @@ class Features(Outcome):
 
 
 def _features(
-    first: Any, system: Any, utterance: Utterance, reader: UtteranceReader
+    first: Any, system: Any, reader: UtteranceReader, utterance: Utterance
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the clean features and a system's, or the noisy ones for no system."""
     noisy = reader.noisy(utterance)

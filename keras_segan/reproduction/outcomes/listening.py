@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_segan import audio, comparison, evaluation
 from keras_segan.data.manifest import Utterance
-from keras_segan.errors import KsegError, RecipeError
+from keras_segan.errors import KsegError
 from keras_segan.metrics.items import Failure, ScoreItem, ScoreResult
 from keras_segan.reproduction.outcomes.enhancement import Enhancement, kept_file
 from keras_segan.training.run_folder import Run
@@ -40,12 +40,7 @@ class Listening(Enhancement):
         reader: Reads pairs as speech and noise at the task's levels.
     """
 
-    reader: SpeechAndNoise | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.reader is None:
-            raise RecipeError("Listening needs a reader that gives speech and noise.")
+    reader: SpeechAndNoise
 
     def rows_of(
         self, system: Any, utterances: Sequence[Utterance], run: Run, kept: int
@@ -62,14 +57,15 @@ class Listening(Enhancement):
         try:
             if system is None:
                 return self.reader.noisy(utterance)
-            return np.clip(system.enhance_utterance(utterance, self.reader), -1.0, 1.0)
+            heard: np.ndarray = np.clip(system.enhance_utterance(utterance, self.reader), -1.0, 1.0)
+            return heard
         except (KsegError, OSError) as error:
             return Failure(type(error).__name__, f"could not be enhanced: {error}")
         except Exception as error:  # an unforeseen one must not end a run of days in its last hour
             message = f"could not be enhanced: {error} (unexpected; please report it)"
             return Failure(type(error).__name__, message)
 
-    def _keep(self, group: Sequence[Utterance], heard: Sequence[np.ndarray | Failure], run: Run):
+    def _keep(self, group: Sequence[Utterance], heard: Sequence[np.ndarray | Failure], run: Run) -> None:
         for utterance, waveform in zip(group, heard, strict=False):
             if isinstance(waveform, np.ndarray):
                 audio.write(kept_file(run, utterance, ".wav"), waveform, self.sample_rate)

@@ -43,7 +43,7 @@ class Prediction(Outcome):
     truth: Callable[[Utterance], float] | None = None
     sample_rate: int = audio.SAMPLE_RATE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         strange = [group for group in self.groups if group not in GROUPS]
         if strange:
             raise RecipeError(f"Prediction has no group '{strange[0]}'; known are {', '.join(GROUPS)}.")
@@ -170,7 +170,7 @@ class Prediction(Outcome):
         scores: Scores,
         run: Run,
         examples: bool = False,
-    ):
+    ) -> None:
         """Draws learning curves and, for each system, predicted against true; see `Outcome.draw`."""
         super().draw(systems, utterances, scores, run, examples)
         if not plots.is_available():
