@@ -19,7 +19,9 @@ LIGHT = [
     "inference",
     "enhancement",
     "models.registry",
-    "page",
+    "reproduction.page",
+    "prediction",
+    "comparison",
     "evaluation",
     "data.corpora",
     "data.mini",
@@ -37,13 +39,14 @@ FORBIDDEN = {
     "enhancement": {"layers", "training", "recipe", "reproduction", "cli"},
     "convert": {"training", "recipe", "reproduction", "cli"},
     "export": {"training", "recipe", "reproduction", "cli"},
-    "page": {"layers", "training", "reproduction", "cli"},
+    "comparison": {"layers", "models", "training", "reproduction", "cli"},
+    "prediction": {"layers", "training", "reproduction", "cli"},
     "data": {"layers", "models", "training", "recipe", "reproduction", "cli"},
     "metrics": {"data", "layers", "models", "training", "recipe", "reproduction", "cli"},
     "layers": {"data", "metrics", "models", "training", "recipe", "cli"},
     "models": {"data", "metrics", "training", "recipe", "reproduction", "cli"},
     "training": {"recipe", "reproduction", "enhancement", "cli"},
-    "recipe": {"training", "models", "reproduction", "cli"},
+    "reproduction/recipe": {"training", "models", "cli"},
 }
 
 
