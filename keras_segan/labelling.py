@@ -1,8 +1,9 @@
 """Scored speech for networks that predict quality: noisy, enhanced and clean files with their true score.
 
-Out of the pairs of any corpus and any enhancers a manifest is made in which every file stands with its score,
-the score's definition id, and what was done to the file. Files are enhanced as `kseg enhance` does it and scored
-as `kseg evaluate` does; what was found out is written down at once, so that an interrupted call goes on.
+Out of the pairs of any corpus and any enhancers a manifest is made in which every file stands with its
+score, the score's definition id, and what was done to the file. Files are enhanced as `kseg enhance` does it
+and scored as `kseg evaluate` does; what was found out is written down at once, so that an interrupted call
+goes on.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import numpy as np
 
 from keras_segan import comparison, evaluation, files
 from keras_segan.data.manifest import CLEAN, Manifest, Utterance
-from keras_segan.errors import DataError
+from keras_segan.errors import DataError, DataUsageError
 from keras_segan.metrics.pool import ScoringPool
 
 JOURNAL = "labels.jsonl"
@@ -82,7 +83,8 @@ class Journal:
         for entry in _entries(path):
             if entry["definition"] != definition:
                 raise DataError(
-                    f"{files.printable(path)}: holds {entry['definition']}, not {definition}; choose another folder."
+                    f"{files.printable(path)}: holds {entry['definition']}, not {definition}; "
+                    "choose another folder."
                 )
             self._scores[entry["system"], entry["id"]] = entry["score"]
 
@@ -176,7 +178,9 @@ def enhanced_file(folder: Path, system: str, utterance: Utterance) -> Path:
     return folder / "enhanced" / files.file_name(system) / f"{files.file_name(utterance.id)}.wav"
 
 
-def _scored(name: str, utterances: Sequence[Utterance], journal: Journal, folder: Path) -> Iterator[Utterance]:
+def _scored(
+    name: str, utterances: Sequence[Utterance], journal: Journal, folder: Path
+) -> Iterator[Utterance]:
     for utterance in utterances:
         score = journal.get(name, utterance.id)
         if score is None:
@@ -223,7 +227,7 @@ def disjoint(manifest: Manifest, speakers: int, noises: int = 0, seed: int = 0) 
 
 def _drawn(rng: random.Random, names: set[str], count: int, kind: str) -> set[str]:
     if count and count >= len(names):
-        raise DataError(f"The data have {len(names)} {kind}; {count} cannot be held out.", exit_code=2)
+        raise DataUsageError(f"The data have {len(names)} {kind}; {count} cannot be held out.")
     return set(rng.sample(sorted(names), count))
 
 
@@ -281,7 +285,7 @@ def ensure(
     if all(u.score is not None for u in manifest.utterances):
         others = {u.definition for u in manifest.utterances} - {definition}
         if others:
-            raise DataError(f"The data are scored by {', '.join(sorted(others))}, not by {definition}.", exit_code=2)
+            raise DataUsageError(f"The data are scored by {', '.join(sorted(others))}, not by {definition}.")
         return manifest
     corpus = Corpus(manifest, enhancers(names), every=every)
     total = sum(map(len, corpus.tasks().values()))

@@ -54,12 +54,8 @@ class Settings(BaseSettings):
         "pesq-nb-raw", "definition id of the predicted score", source="author, issue 2", role="row"
     )
     best_score: float = setting(4.5, "Q_max, the best score there is", source=f"{PROGRAM}: Frame_mse")
-    epochs: int = setting(
-        15, "epochs", source=f"{PROGRAM}: epoch", unit="epochs", at_least=1, role="length"
-    )
-    batch_size: int = setting(
-        1, "utterances of one step", source=f"{PROGRAM}: the generators", at_least=1
-    )
+    epochs: int = setting(15, "epochs", source=f"{PROGRAM}: epoch", unit="epochs", at_least=1, role="length")
+    batch_size: int = setting(1, "utterances of one step", source=f"{PROGRAM}: the generators", at_least=1)
     frame_loss: str = setting(
         "mean", "how errors of frames are gathered", source=f"{PROGRAM}: Frame_mse", choices=("mean", "sum")
     )
@@ -126,8 +122,8 @@ class Objective:
     def loss(self, features, score, frames=None):
         """Equation 1: (Q - Q')^2 + alpha(Q) sum_t (Q - q_t)^2, alpha(Q) = 10^(Q - Q_max) (equation 2).
 
-        Q is the true score of an utterance, Q' the predicted one, q_t that of frame t. The released program has
-        the mean over t.
+        Q is the true score of an utterance, Q' the predicted one, q_t that of frame t. The released program
+        has the mean over t.
         """
         outputs, mask = self.outputs(features, frames)
         utterance = ops.square(score - outputs["score"])[:, 0]
@@ -151,7 +147,11 @@ class Objective:
         """Compiles the steps: the first one, and all others."""
         settings = self.settings
         optimizer = Keras2RMSprop(settings.learning_rate, epsilon=settings.epsilon)
-        shapes = {"features": (None, None, self.network.input_shape[-1]), "score": (None, 1), "frames": (None,)}
+        shapes = {
+            "features": (None, None, self.network.input_shape[-1]),
+            "score": (None, 1),
+            "frames": (None,),
+        }
         exact = Player("q", (self.network,), optimizer, self.loss)
         fast = dataclasses.replace(exact, loss=self.loss_without_feedback)
         return {FIRST: Step([exact], shapes), TRAIN: Step([fast], shapes)}
@@ -191,7 +191,6 @@ def prepare(settings: Settings, manifest: Manifest, run) -> Manifest:
 def examples(utterances: tuple[Utterance, ...]) -> WholeUtterances:
     """Returns utterances as magnitudes with their scores."""
     front, reader = qualitynet.front_end(), UtteranceReader(max_bytes=0)
-
 
     def arrays(utterance: Utterance) -> dict[str, np.ndarray]:
         score = np.array([utterance.score], np.float32)

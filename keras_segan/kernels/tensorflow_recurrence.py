@@ -60,7 +60,7 @@ def _run(factors, values):
         return frame + 1, c, results.write(frame, c)
 
     start = (tensorflow.constant(0), tensorflow.zeros_like(values[0]), results)
-    results = tensorflow.while_loop(
-        lambda frame, *_: frame < frames, body, start, maximum_iterations=frames
-    )[2]
+    results = tensorflow.while_loop(lambda frame, *_: frame < frames, body, start, maximum_iterations=frames)[
+        2
+    ]
     return tensorflow.transpose(results.stack(), (1, 0, 2))

@@ -98,7 +98,8 @@ class GateDropoutLSTM(keras.layers.LSTM):
             return kernel(sequences, *weights, hard_gates=hard, mask=mask)
         product = self._product(sequences, training)
         if mask is not None:
-            product = product - CLOSED * self._input_gate() * (1 - ops.cast(mask, product.dtype))[:, :, None]
+            padding = 1 - ops.cast(mask, product.dtype)[:, :, None]
+            product = product - CLOSED * padding * self._input_gate()
         if not self.feedback:
             i, f, g, o = self._gates(product)
             return o * self.activation(linear_recurrence(f, i * g))
@@ -106,7 +107,7 @@ class GateDropoutLSTM(keras.layers.LSTM):
         return self._with_feedback(product, dropped)
 
     def _input_gate(self):
-        """Ones for the input gate, zeros for the others, `(4 * units,)`: shut, it leaves an empty state empty."""
+        """Ones for the input gate and zeros for the others: shut, it leaves an empty state empty."""
         ones = ops.ones((self.units,))
         return ops.concatenate([ones, *[ops.zeros_like(ones)] * (GATES - 1)])
 
@@ -167,7 +168,7 @@ class GateDropoutLSTM(keras.layers.LSTM):
 def linear_recurrence(factors, values):
     """Computes c_t = factor_t c_(t-1) + value_t, with c = 0 before the first frame, for all frames at once.
 
-    On TensorFlow by a compiled loop, elsewhere by doubling: after n rounds every frame knows the 2^n before it.
+    On TensorFlow by a compiled loop, elsewhere by doubling: after n rounds a frame knows the 2^n before it.
 
     Args:
         factors: `(batch, frames, units)`.

@@ -32,8 +32,8 @@ def network(
         name: Name of the model.
 
     Returns:
-        A model from the pair `(batch, bins, frames, 2)`, channels (clean, degraded), to `{"score": (batch, 1)}` in
-        (0, 1). Weights are in the program's order; see `torch_weights`.
+        A model from the pair `(batch, bins, frames, 2)`, channels (clean, degraded), to
+        `{"score": (batch, 1)}` in (0, 1). Weights are in the program's order; see `torch_weights`.
 
     Reference:
         seunghyeon528/Q-Net, model.py.
@@ -70,8 +70,7 @@ def letter_network(
 ) -> keras.Model:
     """The network of the letter: four convolutions, global average, dense layers.
 
-    The letter gives no sizes; these are the discriminator's of MetricGAN, by the same authors on the same data.
-    Where MetricGAN normalises by the statistics of a batch of one utterance, this network normalises each
+    The letter gives no sizes; these are those of MetricGAN's discriminator, by the same authors. Where MetricGAN normalises by the statistics of a batch of one utterance, this network normalises each
     utterance by its own, in training and evaluation alike.
 
     Args:
@@ -81,8 +80,8 @@ def letter_network(
         name: Name of the model.
 
     Returns:
-        A model from the pair `(batch, bins, frames, 2)`, channels (clean, degraded), to `{"score": (batch, 1)}`
-        without bounds.
+        A model from the pair `(batch, bins, frames, 2)`, channels (clean, degraded), to
+        `{"score": (batch, 1)}` without bounds.
     """
     inputs = layers.Input((bins, None, 2), name="clean_and_degraded")
     x = layers.GroupNormalization(groups=-1, axis=-1, epsilon=1e-3, name="normalisation")(inputs)

@@ -55,7 +55,10 @@ def network(
     x = layers.ELU(name="elu")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     frames = layers.Dense(1, name="frame_score")(x)
-    outputs = {"score": MeanOverTime(name="average_score")(frames), "frame_scores": Squeeze(name="squeeze")(frames)}
+    outputs = {
+        "score": MeanOverTime(name="average_score")(frames),
+        "frame_scores": Squeeze(name="squeeze")(frames),
+    }
     model = keras.Model(inputs, outputs, name=name)
     model.supports_masking = True  # padding changes no score
     return model
@@ -67,4 +70,6 @@ def front_end() -> MagnitudeFrontEnd:
     Reference:
         Quality_net_training_Non_intrusive.py, `Sp_and_phase`.
     """
-    return MagnitudeFrontEnd(n_fft=512, hop=256, window="hamming-symmetric", centred=True, peak_normalised=True)
+    return MagnitudeFrontEnd(
+        n_fft=512, hop=256, window="hamming-symmetric", centred=True, peak_normalised=True
+    )

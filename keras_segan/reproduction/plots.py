@@ -84,6 +84,27 @@ def _curve(
     return path
 
 
+def curves(values: Mapping[str, Sequence[float]], path: Path, unit: str, label: str, heading: str):
+    """Draws curves over rounds on one pair of axes.
+
+    Args:
+        values: A value for each round, from the first on, by name of the curve.
+        path: PNG file to write.
+        unit: What a round is.
+        label: Of the vertical axis.
+        heading: Heading.
+    """
+    figure = new_figure(6, 3.6)
+    axes = figure.subplots()
+    for name, column in values.items():
+        axes.plot(range(1, len(column) + 1), column, marker="o", markersize=3, label=name)
+    axes.set(xlabel=unit, ylabel=label)
+    axes.set_title(heading, fontsize="small", wrap=True)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
 def level(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Returns the short-time level in dB, `(bins, frames)`, of frames of 32 ms with a hop of 8 ms."""
     n_fft = 32 * sample_rate // 1000

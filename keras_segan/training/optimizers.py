@@ -92,7 +92,9 @@ class Keras2RMSprop(keras.optimizers.RMSprop):
     def __init__(self, learning_rate=1e-3, epsilon: float = 1e-8, **kwargs):
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         if self.momentum or self.centered:
-            raise ValueError("Keras2RMSprop has no momentum and is not centered; use keras.optimizers.RMSprop.")
+            raise ValueError(
+                "Keras2RMSprop has no momentum and is not centered; use keras.optimizers.RMSprop."
+            )
 
     def update_step(self, gradient, variable, learning_rate):
         """Moves one variable."""

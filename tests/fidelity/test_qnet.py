@@ -26,7 +26,11 @@ def small():
 
 
 def state(arrays, prefix):
-    return {k.removeprefix(f"{prefix}."): arrays[k] for k in arrays.files if k.startswith(f"{prefix}.layer") or k.startswith(f"{prefix}.fc")}
+    return {
+        k.removeprefix(f"{prefix}."): arrays[k]
+        for k in arrays.files
+        if k.startswith(f"{prefix}.layer") or k.startswith(f"{prefix}.fc")
+    }
 
 
 def image(array):
@@ -77,19 +81,25 @@ def test_gradients(small, network):
     for variable, gradient, reference in zip(network.trainable_variables, found, expected, strict=True):
         if "conv" in variable.path and "bias" in variable.path:
             continue  # zero in exact arithmetic: batch normalisation follows
-        assert np.linalg.norm(numpy(gradient) - reference) <= 1e-5 * max(np.linalg.norm(reference), 0.01 * whole)
+        assert np.linalg.norm(numpy(gradient) - reference) <= 1e-5 * max(
+            np.linalg.norm(reference), 0.01 * whole
+        )
 
 
 def test_five_steps_of_adam(small, network):
     step = recipe.PredictorObjective(network).step(1e-3, 13)
     for number in range(1, 6):
         logged = step(features=features(small["x"]), score=small["y"])
-        np.testing.assert_allclose(float(numpy(logged["q_loss"])), small["train.losses"][number - 1], rtol=1e-4)
+        np.testing.assert_allclose(
+            float(numpy(logged["q_loss"])), small["train.losses"][number - 1], rtol=1e-4
+        )
         if number in (1, 3):
             expected = qnet.torch_weights(state(small, f"step{number}"))
             pairs = [
                 (ours, theirs)
-                for variable, ours, theirs in zip(network.weights, network.get_weights(), expected, strict=True)
+                for variable, ours, theirs in zip(
+                    network.weights, network.get_weights(), expected, strict=True
+                )
                 if variable.trainable and not ("conv" in variable.path and "bias" in variable.path)
             ]
             off = np.concatenate([np.abs(ours - theirs).ravel() > 1e-5 for ours, theirs in pairs])

@@ -95,7 +95,9 @@ def test_dropout_with_the_masks_that_were_drawn(small, kind, monkeypatch):
 
         def mask(rate, sequences, width, side=side):
             part = "mask" if width == 7 else "recurrent_mask"
-            return ops.stack([ops.convert_to_tensor(small[f"{kind}.drop.{part}.{side}.{g}"]) for g in "ifco"])[:, None]
+            return ops.stack(
+                [ops.convert_to_tensor(small[f"{kind}.drop.{part}.{side}.{g}"]) for g in "ifco"]
+            )[:, None]
 
         monkeypatch.setattr(lstm, "gate_mask", mask)
     dense = np.maximum(small[f"{kind}.drop.mask.dense"], 0.0)  # -1: the input was zero, so any value does
@@ -275,7 +277,9 @@ def test_three_steps_on_real_speech(goldens, utterances, kind):
     for number, name in enumerate(("u0", "u1", "u2")):
         magnitude, score = utterances[name]
         logged = step(features=magnitude[None], score=np.full((1, 1), score))
-        np.testing.assert_allclose(float(numpy(logged["q_loss"])), arrays[f"{kind}.losses"][number, 0], rtol=2e-5)
+        np.testing.assert_allclose(
+            float(numpy(logged["q_loss"])), arrays[f"{kind}.losses"][number, 0], rtol=2e-5
+        )
         if number in (0, 2):
             for array, weight in zip(NAMES, network.get_weights(), strict=True):
                 ours, expected = compared(weight, arrays, f"{kind}.after{number + 1}.{array}")

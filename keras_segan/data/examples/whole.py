@@ -20,8 +20,8 @@ class WholeUtterances(Examples):
 
     Args:
         utterances: The utterances.
-        arrays: Computes the arrays of an utterance by name: spectra `(frames, ...)`, all of as many frames, which
-            are padded with zeros at the end, and vectors such as a score `(1,)`.
+        arrays: Computes the arrays of an utterance by name: spectra `(frames, ...)`, all of as many frames,
+            which are padded with zeros at the end, and vectors such as a score `(1,)`.
         max_bytes: Memory for arrays.
     """
 

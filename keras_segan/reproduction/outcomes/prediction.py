@@ -115,7 +115,8 @@ class Prediction(Outcome):
         try:
             waveform, sample_rate = audio.read(utterance.noisy)
             scaled = waveform * np.float32(utterance.scale)
-            predicted = float(np.mean(prediction.predict(system, scaled, sample_rate)["score"]))
+            clean = audio.read(utterance.clean)[0] if prediction.needs_reference(system) else None
+            predicted = float(np.mean(prediction.predict(system, scaled, sample_rate, clean)["score"]))
         except (KsegError, OSError) as error:
             return {**line, TRUE: truth, "failure": str(error)}
         except Exception as error:  # an unforeseen one must not end a run of days in its last hour
