@@ -1,8 +1,8 @@
 """Predicting a score of speech with a trained network: the library behind `ks.predict`.
 
 A signal of up to `WHOLE` seconds is scored as a whole. A longer one is scored in windows that see `MARGIN`
-seconds of their neighbours, too; what the front end normalises by is measured over all of it, the frame scores
-of the windows stand one after the other, and the score is the mean of them all.
+seconds of their neighbours, too; what the front end normalises by is measured over all of it, the frame
+scores of the windows stand one after the other, and the score is the mean of them all.
 """
 
 from collections.abc import Iterator, Sequence

@@ -22,13 +22,12 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalises; masks are not looked at."""
-        before = ops.convert_to_tensor(self.moving_variance)
+        kept = self.moving_variance * self.momentum  # before it moves
         outputs = super().call(inputs, training=training)
         if training and self.trainable:
             count = 1.0
             for size in ops.shape(inputs)[:-1]:
-                count = count * ops.cast(size, before.dtype)
-            kept = before * self.momentum
+                count = count * ops.cast(size, kept.dtype)
             moved = ops.convert_to_tensor(self.moving_variance) - kept
             self.moving_variance.assign(kept + moved * (count / (count - 1.0)))
         return outputs
