@@ -314,7 +314,12 @@ def load(name: str) -> Recipe:
     name = name.replace("-", "_")
     for point in _entry_points():
         if point.name == name:
-            found = point.load()
+            try:
+                found = point.load()
+            except Exception as error:  # whatever somebody else's code raises
+                raise RecipeError(
+                    f"The recipe '{name}' of {point.value} cannot be imported ({type(error).__name__}: {error})."
+                ) from error
             return dataclasses.replace(Recipe.of(found), name=name)
     if name not in names():
         raise RecipeUsageError(unknown("paper", name, names()))
