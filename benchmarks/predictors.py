@@ -18,7 +18,10 @@ SECONDS = 3
 
 def rows(floors):
     clean, noisy = signals()
-    items = [ScoreItem(str(n), c, x, SAMPLE_RATE, ("pesq-nb-raw",)) for n, (c, x) in enumerate(zip(clean, noisy))]
+    items = [
+        ScoreItem(str(n), c, x, SAMPLE_RATE, ("pesq-nb-raw",))
+        for n, (c, x) in enumerate(zip(clean, noisy, strict=True))
+    ]
     with ScoringPool(2) as pool:
         list(pool.map(items[:4]))  # starts the workers and their imports
         pesq = fastest(lambda: list(pool.map(items)))

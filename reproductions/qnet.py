@@ -414,7 +414,7 @@ def fit(settings: Settings, manifest: Manifest, run: Run) -> dict[str, Any]:
     trained = Trained(settings, manifest, scored, run)
     if scored is None:
         loaded = registry.load_model(settings.predictor)
-        trained.predictor.set_weights(loaded.network.get_layer(trained.predictor.name).get_weights())
+        trained.predictor.set_weights(loaded.network.get_weights())  # what scales the score has none
     trained.fit()
     if settings.step == "predictor":
         return {f"best on {trained.split}": predictor_of(trained)}

@@ -72,7 +72,23 @@ def check_fit(front_end, input_shape, output_shape):
         input_shape: Of the network, with the batch's axis; what is no number is free.
         output_shape: Likewise.
     """
-    wanted, size = tuple(front_end.feature_shape), front_end.output_size
+    check_input(front_end, input_shape)
+    size = front_end.output_size
+    has_frames = len(input_shape) - len(front_end.feature_shape) == 2
+    if len(output_shape) != 2 + has_frames or output_shape[-1] not in (size, None):
+        raise ModelError(
+            f"has a network that gives {_dims(output_shape)}, but its front end takes {size} values"
+        )
+
+
+def check_input(front_end, input_shape):
+    """Raises `ModelError` if a network does not take what a front end gives.
+
+    Args:
+        front_end: The front end.
+        input_shape: Of the network, with the batch's axis; what is no number is free.
+    """
+    wanted = tuple(front_end.feature_shape)
     # A network of single frames takes them as its batch; others take (batch, frames, ...).
     has_frames = len(input_shape) - len(wanted) == 2
     fits = len(input_shape) - len(wanted) in (1, 2) and all(
@@ -82,10 +98,6 @@ def check_fit(front_end, input_shape, output_shape):
     if not fits or (has_frames and isinstance(input_shape[1], int)):
         raise ModelError(
             f"has a network for {_dims(input_shape)}, but its front end gives frames of {wanted}"
-        )
-    if len(output_shape) != 2 + has_frames or output_shape[-1] not in (size, None):
-        raise ModelError(
-            f"has a network that gives {_dims(output_shape)}, but its front end takes {size} values"
         )
 
 
@@ -102,4 +114,5 @@ __all__ = [
     "SpectralMaskFrontEnd",
     "build",
     "check_fit",
+    "check_input",
 ]

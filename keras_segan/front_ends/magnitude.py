@@ -35,12 +35,25 @@ class MagnitudeFrontEnd:
         peak_normalised: bool = True,
         sample_rate: int = SAMPLE_RATE,
     ):
+        dsp.window(window, 2)  # raises for an unknown one
+        if n_fft < 2 or n_fft % 2 or hop < 1 or sample_rate < 1:
+            raise ValueError("n_fft must be even, and n_fft, hop and sample_rate positive")
         self.n_fft = n_fft
         self.hop = hop
         self.window = window
         self.centred = centred
         self.peak_normalised = peak_normalised
         self.sample_rate = sample_rate
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """What a network takes for a frame."""
+        return (self.n_fft // 2 + 1,)
+
+    @property
+    def output_size(self) -> int:
+        """What it gives for a frame: a score."""
+        return 1
 
     @property
     def minimum_samples(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
 from keras_segan import backends, limits
 from keras_segan.errors import ModelError
-from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain, check_fit
+from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain, check_fit, check_input
 from keras_segan.inference import WaveformEnhancer
 from keras_segan.models import archive
 
@@ -81,6 +81,10 @@ class TrainedModel(keras.Model):
             self._infer = backends.infer(self.network)
         return self._infer(features, mask)
 
+    def check_fit(self) -> None:
+        """Raises `ModelError` if network and front end do not go together."""
+        check_input(self.front_end, self.network.input_shape)
+
     def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return {
@@ -106,6 +110,10 @@ class Enhancer(TrainedModel, WaveformEnhancer):
     The network goes from the front end's features to what its synthesis takes; arguments are those of
     `TrainedModel`.
     """
+
+    def check_fit(self) -> None:
+        """Raises `ModelError` if network and front end do not go together."""
+        check_fit(self.front_end, self.network.input_shape, self.network.output_shape)
 
     def infer_many(self, features: list[np.ndarray]) -> list[np.ndarray]:
         """Runs the network on utterances of different lengths, similar ones as a batch.
@@ -243,6 +251,12 @@ class ReferencePredictor(TrainedModel):
     `{"score": (batch, 1)}`. Arguments are those of `TrainedModel`.
     """
 
+    def check_fit(self) -> None:
+        """Raises `ModelError` if network and front end do not go together."""
+        shape = tuple(self.network.input_shape)
+        if len(shape) != 4 or shape[1:] != (*self.front_end.feature_shape, None, 2):
+            raise ModelError(f"has a network for {shape}, but takes pairs of its front end's frames")
+
     def predict(self, waveform: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
         """Predicts the score of an utterance.
 
@@ -335,7 +349,7 @@ def load_checked(path: Path) -> TrainedModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Keras then refuses
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        check_fit(model.front_end, model.network.input_shape, model.network.output_shape)
+        model.check_fit()
     except ModelError as error:
         raise ModelError(f"{path}: {error}.") from error
     except Exception as error:  # Keras raises errors of any class for parts that do not go together

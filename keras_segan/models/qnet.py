@@ -70,9 +70,9 @@ def letter_network(
 ) -> keras.Model:
     """The network of the letter: four convolutions, global average, dense layers.
 
-    The letter gives no sizes; these are those of MetricGAN's discriminator, by the same authors. Where MetricGAN
-    normalises by the statistics of a batch of one utterance, this network normalises each utterance by its own,
-    in training and evaluation alike.
+    The letter gives no sizes; these are those of MetricGAN's discriminator, by the same authors. Where
+    MetricGAN normalises by the statistics of a batch of one utterance, this network normalises each utterance
+    by its own, in training and evaluation alike.
 
     Args:
         bins: Frequency bins.

@@ -84,7 +84,7 @@ def _curve(
     return path
 
 
-def curves(values: Mapping[str, Sequence[float]], path: Path, unit: str, label: str, heading: str):
+def curves(values: Mapping[str, Sequence[float]], path: Path, unit: str, label: str, heading: str) -> None:
     """Draws curves over rounds on one pair of axes.
 
     Args:
@@ -147,6 +147,31 @@ def spectrograms(waveforms: Mapping[str, np.ndarray], sample_rate: int, path: Pa
     figure.suptitle(heading, fontsize="small", wrap=True)
     figure.colorbar(drawn, ax=axes.tolist(), label="dB")
     figure.savefig(path)
+
+
+def frame_scores(
+    waveform: np.ndarray, sample_rate: int, found: Mapping[str, Any], path: Path, heading: str
+) -> None:
+    """Draws the scores of frames under the spectrogram.
+
+    Args:
+        waveform: `(samples,)`.
+        sample_rate: In Hz.
+        found: `score`, `frame_scores` and `frame_times` of `prediction.predict`.
+        path: PNG file to write.
+        heading: Heading.
+    """
+    levels = level(waveform, sample_rate)
+    figure = new_figure(8, 4.4)
+    above, below = figure.subplots(2, 1, sharex=True)
+    draw_level(above, levels, sample_rate, float(levels.max()))
+    above.set(title=heading, ylabel="kHz")
+    below.plot(found["frame_times"], found["frame_scores"], linewidth=1)
+    below.axhline(found["score"], color="gray", linewidth=1, label=f"mean {found['score']:.2f}")
+    below.set(xlabel="s", ylabel="score")
+    below.grid(alpha=0.3)
+    below.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=120)
 
 
 def scatter(

@@ -189,7 +189,7 @@ def test_linear_recurrence_and_its_gradient(frames):
 
     def function():
         c = linear_recurrence(*[v + 0.0 for v in variables])
-        return ops.sum(c * upstream), c
+        return ops.sum(c * ops.convert_to_tensor(upstream)), c
 
     (_, c), found = backends.value_and_gradients(function, variables)
     expected, s = np.zeros_like(values), np.zeros_like(values)
@@ -197,7 +197,7 @@ def test_linear_recurrence_and_its_gradient(frames):
         expected[:, t] = values[:, t] + (factors[:, t] * expected[:, t - 1] if t else 0)
     for t in reversed(range(frames)):
         s[:, t] = upstream[:, t] + (factors[:, t + 1] * s[:, t + 1] if t + 1 < frames else 0)
-    earlier = np.concatenate([np.zeros_like(c[:, :1]), expected[:, :-1]], axis=1)
+    earlier = np.concatenate([np.zeros_like(expected[:, :1]), expected[:, :-1]], axis=1)
     for ours, reference in zip((numpy(c), *map(numpy, found)), (expected, s * earlier, s), strict=True):
         np.testing.assert_allclose(ours, reference, rtol=1e-5, atol=1e-6)
 

@@ -19,6 +19,7 @@ from keras_segan.training.run_folder import Run
 TRUE, PREDICTED = "true", "predicted"  # columns of the scores
 LABELS = {"lcc": "LCC", "srcc": "SRCC", "mse": "MSE"}
 FEWEST = 3  # utterances below which a correlation says nothing
+PLOTTED = 4  # utterances whose frames are drawn when asked for
 GROUPS = ("speaker", "noise", "snr", "group", "enhancer")
 
 
@@ -172,16 +173,64 @@ class Prediction(Outcome):
         run: Run,
         examples: bool = False,
     ) -> None:
-        """Draws learning curves and, for each system, predicted against true; see `Outcome.draw`."""
+        """Draws learning curves and, for each system, predicted against true; see `Outcome.draw`.
+
+        The calibration by range of the true score is written beside them; with `examples` the scores of
+        frames are drawn under the spectrograms of what the first system predicted worst.
+        """
         super().draw(systems, utterances, scores, run, examples)
+        for name, lines in base.by_system(scores).items():
+            records = calibration(lines)
+            if records:
+                path = run.path(f"report/calibration-{files.file_name(name)}.csv")
+                files.write_table(path, tuple(records[0]), records)
         if not plots.is_available():
             return
+        if examples:
+            first = next(iter(systems))
+            self._draw_frames(systems[first], utterances, base.by_system(scores)[first], run)
         for name, lines in base.by_system(scores).items():
             points = points_by_group(lines, self.groups[0] if self.groups else "")
             if points:
                 labels = (f"true {self._target}", f"predicted by {name}")
                 figure = plots.scatter(points, labels, "equal")
                 figure.savefig(run.path(f"report/scatter-{files.file_name(name)}.png"), dpi=130)
+
+    def _draw_frames(self, system: Any, utterances: Sequence[Utterance], lines: Scores, run: Run) -> None:
+        known = {line["id"]: abs(line[PREDICTED] - line[TRUE]) for line in lines if PREDICTED in line}
+        by_id = {utterance.id: utterance for utterance in utterances}
+        for identifier in sorted(known, key=lambda name: -known[name])[:PLOTTED]:
+            if prediction.needs_reference(system):
+                return  # it scores no frames
+            waveform, sample_rate = audio.read(by_id[identifier].noisy)
+            found = prediction.predict(system, waveform, sample_rate)
+            if "frame_scores" in found and waveform.ndim == 1:
+                path = run.path(f"report/frames-{files.file_name(identifier)}.png")
+                plots.frame_scores(waveform, int(sample_rate), found, path, identifier)
+
+
+def calibration(lines: Scores, width: float = 0.5) -> list[dict[str, Any]]:
+    """Compares true and predicted scores by range of the true one.
+
+    Args:
+        lines: Scores of one system.
+        width: Width of a range.
+
+    Returns:
+        Records: ends of the range, number of utterances, mean true and predicted score, their difference.
+    """
+    ranges: dict[int, list[tuple[float, float]]] = {}
+    for line in lines:
+        if PREDICTED in line:
+            step = math.floor(line[TRUE] / width + 1e-9)
+            ranges.setdefault(step, []).append((line[TRUE], line[PREDICTED]))
+    records = []
+    for step, pairs in sorted(ranges.items()):
+        true, predicted = np.mean(pairs, axis=0)
+        ends = {"from": step * width, "to": (step + 1) * width, "n": len(pairs)}
+        means = {"true": true, "predicted": predicted, "error": predicted - true}
+        records.append({**ends, **{name: round(float(value), 4) for name, value in means.items()}})
+    return records
 
 
 def agreement(definition: str, true: np.ndarray, predicted: np.ndarray) -> float:
