@@ -8,9 +8,11 @@ from measuring import compare, relative_difference, try_torch
 
 from keras_segan import backends
 from keras_segan.models import shah, xu
-from keras_segan.training import adversarial, regression
-from keras_segan.training.masking_gan import MaskingGame
+from keras_segan.reproductions import shah as shah_recipe
+from keras_segan.reproductions import xu as xu_recipe
 from keras_segan.training.optimizers import Adam
+from keras_segan.training.player import Player
+from keras_segan.training.step import Step, fetch
 
 XU_BATCH, XU_UNITS, CONTEXT, BINS = 500, 2048, 7, 257
 SHAH_BATCH, INPUTS, BANDS, UNITS = 1000, 448, 64, 512
@@ -32,12 +34,17 @@ def xu_row(floors):
     y = random.standard_normal((XU_BATCH, BINS)).astype(np.float32)
     sizes = (CONTEXT * BINS, *[XU_UNITS] * 3, BINS)
     network = xu.dnn(dropout=0.2)
-    steps = regression.RegressionSteps(network, Adam(1e-4), regression.mean_absolute_error)
+    settings = xu_recipe.Settings()
+    player = Player("dnn", (network,), Adam(1e-4), xu_recipe.training_loss(settings, network))
+    step = Step([player], {"context": network.input_shape, "target": network.output_shape}, jit=True)
     plain = baselines.keras_perceptron(sizes, 0.2, input_shape=(CONTEXT, BINS))
     plain.set_weights(network.get_weights())
-    losses = [steps.evaluate(x, y)], [float(ops.mean(ops.abs(plain(x) - y)))]
+    losses = [[float(ops.mean(ops.abs(each(x, training=False) - y)))] for each in (network, plain)]
     plain.compile(keras.optimizers.Adam(1e-4), "mae")
-    functions = {"ours": lambda: steps.train(x, y), "keras": lambda: plain.train_on_batch(x, y)}
+    functions = {
+        "ours": lambda: fetch([step(context=x, target=y)]),
+        "keras": lambda: plain.train_on_batch(x, y),
+    }
     torch = try_torch()
     if torch:
         functions["torch"] = torch_xu(torch, sizes, x, y)
@@ -73,8 +80,9 @@ def shah_row(floors):
     clean = random.standard_normal((SHAH_BATCH, BANDS)).astype(np.float32)
     batch = features, noisy, clean
     generator, discriminator = shah.generator(), shah.discriminator()
-    game = MaskingGame(generator, discriminator, clean_statistics=(0.0, 1.0))
-    trainer = adversarial.AdversarialTrainer(game.players(), ((None, INPUTS), (None, BANDS), (None, BANDS)))
+    game = shah_recipe.Game("mmse-gan", generator, discriminator, shah_recipe.Settings(), (0.0, 1.0))
+    step = Step(game.players, game.shapes)
+    arrays = dict(zip(game.shapes, batch, strict=True))
     hidden = [UNITS] * 3
     plain = PlainShah(
         baselines.keras_perceptron((INPUTS, *hidden, BANDS), output="sigmoid"),
@@ -87,7 +95,7 @@ def shah_row(floors):
         [game.discriminator_loss(*batch), game.generator_loss(*batch)[0]],
         [plain.discriminator_loss(*batch), plain.generator_loss(*batch)],
     ]
-    functions = {"ours": lambda: trainer.step(*batch), "keras": lambda: plain.step(*batch)}
+    functions = {"ours": lambda: fetch([step(**arrays)]), "keras": lambda: plain.step(*batch)}
     torch = try_torch()
     if torch:
         functions["torch"] = TorchShah(torch, hidden, batch).step

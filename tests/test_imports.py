@@ -10,6 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "keras_segan"
 HEAVY = {"keras", "tensorflow", "librosa"}
 LIGHT = [
+    "workers",
+    "waveform",
+    "models.archive",
     "errors",
     "files",
     "audio",

@@ -64,29 +64,13 @@ def build(kind, config):
         raise ModelError(f"gives its {kind} a setting that cannot be: {error}") from error
 
 
-def check_fit(front_end, input_shape, output_shape):
+def check_fit(front_end, input_shape, output_shape=None):
     """Raises `ModelError` if a network does not take what a front end gives, or the other way round.
 
     Args:
         front_end: The front end.
         input_shape: Of the network, with the batch's axis; what is no number is free.
-        output_shape: Likewise.
-    """
-    check_input(front_end, input_shape)
-    size = front_end.output_size
-    has_frames = len(input_shape) - len(front_end.feature_shape) == 2
-    if len(output_shape) != 2 + has_frames or output_shape[-1] not in (size, None):
-        raise ModelError(
-            f"has a network that gives {_dims(output_shape)}, but its front end takes {size} values"
-        )
-
-
-def check_input(front_end, input_shape):
-    """Raises `ModelError` if a network does not take what a front end gives.
-
-    Args:
-        front_end: The front end.
-        input_shape: Of the network, with the batch's axis; what is no number is free.
+        output_shape: Likewise; `None` if the front end does not take the output back.
     """
     wanted = tuple(front_end.feature_shape)
     # A network of single frames takes them as its batch; others take (batch, frames, ...).
@@ -98,6 +82,13 @@ def check_input(front_end, input_shape):
     if not fits or (has_frames and isinstance(input_shape[1], int)):
         raise ModelError(
             f"has a network for {_dims(input_shape)}, but its front end gives frames of {wanted}"
+        )
+    if output_shape is None:
+        return
+    size = front_end.output_size
+    if len(output_shape) != 2 + has_frames or output_shape[-1] not in (size, None):
+        raise ModelError(
+            f"has a network that gives {_dims(output_shape)}, but its front end takes {size} values"
         )
 
 
@@ -114,5 +105,4 @@ __all__ = [
     "SpectralMaskFrontEnd",
     "build",
     "check_fit",
-    "check_input",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import keras_segan.layers  # noqa: F401 - registers what the networks in a .keras file are made of
 from keras_segan import backends, limits
 from keras_segan.errors import ModelError
-from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain, check_fit, check_input
+from keras_segan.front_ends import FRONT_ENDS, SpectralMaskFrontEnd, band_gain, check_fit
 from keras_segan.inference import WaveformEnhancer
 from keras_segan.models import archive
 
@@ -83,7 +83,7 @@ class TrainedModel(keras.Model):
 
     def check_fit(self) -> None:
         """Raises `ModelError` if network and front end do not go together."""
-        check_input(self.front_end, self.network.input_shape)
+        check_fit(self.front_end, self.network.input_shape, None)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
@@ -349,7 +349,8 @@ def load_checked(path: Path) -> TrainedModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Keras then refuses
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        model.check_fit()
+        if hasattr(model.front_end, "feature_shape"):
+            model.check_fit()
     except ModelError as error:
         raise ModelError(f"{path}: {error}.") from error
     except Exception as error:  # Keras raises errors of any class for parts that do not go together

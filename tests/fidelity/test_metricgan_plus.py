@@ -11,7 +11,16 @@ from keras_segan.models import metricgan_plus, torch_layout
 from keras_segan.training.metric_gan_steps import MetricGANPlusSteps
 from keras_segan.training.optimizers import TorchAdam, global_norm
 
+from ..helpers import beginning
+
 RECORDED_STEPS = ("clean", "enh", "noisy")
+
+
+numpy = ops.convert_to_numpy
+
+
+def close(ours, theirs, tolerance):
+    np.testing.assert_allclose(beginning(ours, theirs), theirs, atol=tolerance)
 
 
 @pytest.fixture
@@ -49,25 +58,27 @@ def test_parameter_counts():
 def test_features_in_numpy_and_in_the_graph(goldens, feature, name):
     waveform = goldens.waveform(name)
     # In double precision the same formula is up to 1.16e-6 away from the goldens.
-    np.testing.assert_allclose(metricgan_plus.front_end().magnitude(waveform), feature(name)[0], atol=1.5e-6)
-    graph = metricgan_plus.features(stft.stft(waveform[None]))
-    np.testing.assert_allclose(graph, feature(name), atol=1.5e-6)
+    theirs = feature(name)
+    ours = metricgan_plus.front_end().magnitude(waveform)[None]
+    np.testing.assert_allclose(beginning(ours, theirs), theirs, atol=1.5e-6)
+    graph = numpy(metricgan_plus.features(stft.stft(waveform[None])))
+    np.testing.assert_allclose(beginning(graph, theirs), theirs, atol=1.5e-6)
 
 
 def test_mask_waveform_and_features_of_it(goldens, networks):
     recorded = goldens("forward")
     front_end, noisy = metricgan_plus.front_end(), goldens.waveform("noisy_0")
     features, analysis = front_end.analyse(noisy)
-    mask = np.asarray(networks[0](features[None]))
+    mask = numpy(networks[0](features[None]))
     np.testing.assert_allclose(mask[0], recorded["mask"], atol=1e-6)
-    np.testing.assert_allclose(front_end.synthesise(mask[0], analysis), recorded["enh_wav"], atol=1e-6)
+    close(front_end.synthesise(mask[0], analysis), recorded["enh_wav"], 1e-6)
     floored = np.maximum(mask, metricgan_plus.MASK_FLOOR)
-    np.testing.assert_allclose(floored[0] * features, recorded["enh_feat"], atol=2e-6)
+    close(floored[0] * features, recorded["enh_feat"], 2e-6)
 
     waveform = metricgan_plus.resynthesis(floored, stft.stft(noisy[None]), len(noisy))
-    np.testing.assert_allclose(waveform[0], recorded["enh_wav"], atol=1e-6)
+    close(numpy(waveform)[0], recorded["enh_wav"], 1e-6)
     again = metricgan_plus.features(stft.stft(waveform))
-    np.testing.assert_allclose(again[0], recorded["enh_feat_reanalysed"], atol=2e-6)
+    np.testing.assert_allclose(numpy(again)[0], recorded["enh_feat_reanalysed"], atol=2e-6)
 
 
 def test_padded_batch(goldens, networks):
@@ -79,8 +90,8 @@ def test_padded_batch(goldens, networks):
     # torch packs int(relative length * frames) of them, which can be one less than the utterance has.
     lengths = (recorded["batch_rel_lengths"] * frames).astype(int)
     assert lengths[1] == 1 + len(waveforms[1]) // 256 - 1
-    mask = networks[0](features, mask=np.arange(frames) < lengths[:, None])
-    np.testing.assert_allclose(mask, recorded["batch_mask"], atol=1e-6)
+    mask = numpy(networks[0](features, mask=np.arange(frames) < lengths[:, None]))
+    close(mask, recorded["batch_mask"], 1e-6)
 
 
 def test_scores_with_moving_averages(goldens, networks, feature):
@@ -92,14 +103,15 @@ def test_scores_with_moving_averages(goldens, networks, feature):
     }
     for name, spectrum in degraded.items():
         score = networks[1](metricgan_plus.pair(spectrum, feature("clean_0")), training=False)
-        np.testing.assert_allclose(score, recorded[f"D_eval_score_{name}"], atol=1e-6)
+        np.testing.assert_allclose(numpy(score), recorded[f"D_eval_score_{name}"], atol=1e-6)
 
 
 def test_one_bias_for_two(goldens, networks):
     single = metricgan_plus.generator(torch_bias=False)
     single.set_weights(torch_layout.generator(goldens("generator_weights"), two_biases=False))
     features = metricgan_plus.front_end().magnitude(goldens.waveform("noisy_0"))[None]
-    np.testing.assert_allclose(single(features), networks[0](features), atol=1e-6)
+    ours, theirs = (numpy(network(features)) for network in (single, networks[0]))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_generator_gradient_and_step(goldens, steps, feature):
@@ -114,14 +126,14 @@ def test_generator_gradient_and_step(goldens, steps, feature):
         lambda: steps.generator_loss(ops.convert_to_tensor(noisy), ops.convert_to_tensor(clean)),
         steps.generator.trainable_variables,
     )
-    np.testing.assert_allclose(loss, recorded["loss"], rtol=1e-6)
-    np.testing.assert_allclose(global_norm(gradients), recorded["norm_G"], rtol=2e-5)
+    np.testing.assert_allclose(numpy(loss), recorded["loss"], rtol=1e-6)
+    np.testing.assert_allclose(numpy(global_norm(gradients)), recorded["norm_G"], rtol=2e-5)
     goldens.assert_gradients(file, names, recorded, "grad_before_clip.", gradients)
 
     steps.discriminator.set_weights(before)
     steps.generator.set_weights(torch_layout.generator(goldens(file)))
     np.testing.assert_allclose(steps.generator_step(noisy, clean), recorded["loss"], rtol=1e-6)
-    norm = global_norm(steps.leftover_discriminator.gradients)
+    norm = numpy(global_norm(steps.leftover_discriminator.gradients))
     np.testing.assert_allclose(norm, recorded["norm_D"], rtol=2e-5)
     goldens.assert_updated(file, names, recorded, "after.", steps.generator.get_weights())
     names = goldens.names("discriminator_weights")
@@ -149,8 +161,8 @@ def test_discriminator_gradients_and_steps(goldens, steps, feature):
         np.testing.assert_allclose(loss, recorded[f"{key}_loss"], rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(error, abs(recorded[f"{key}_score"] - target).item(), atol=1e-6)
         own = steps.leftover_discriminator.gradients
-        np.testing.assert_allclose(global_norm(own), recorded[f"{key}_norm_D"], rtol=2e-5)
-        leftover = global_norm(steps.leftover_generator.gradients)
+        np.testing.assert_allclose(numpy(global_norm(own)), recorded[f"{key}_norm_D"], rtol=2e-5)
+        leftover = numpy(global_norm(steps.leftover_generator.gradients))
         np.testing.assert_allclose(leftover, recorded[f"{key}_norm_G_leftover"], rtol=2e-5)
         goldens.assert_gradients(file, goldens.trained(file), recorded, f"{key}_grad_before_clip.", own)
         weights = steps.discriminator.get_weights()

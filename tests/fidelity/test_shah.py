@@ -17,11 +17,10 @@ OUTPUTS = {"paper": "mask", "released": "log-spectrum"}
 class Form:
     """One form of the graph: its arrays, its weights drawn again, our networks with these weights."""
 
-    def __init__(self, folder, name):
-        manifest = json.loads((folder / "manifest.json").read_text())
+    def __init__(self, arrays, manifest, name):
         self.name = name
         self.facts = manifest["forms"][name]
-        self.arrays = np.load(folder / "shah.npz")
+        self.arrays = arrays
         random = np.random.RandomState(self.facts["weights_seed"])
         drawn = {
             w["name"]: random.uniform(w["lo"], w["hi"], size=w["shape"]).astype("float32")
@@ -57,8 +56,9 @@ class Form:
 
 
 @pytest.fixture(params=OUTPUTS)
-def form(request, shared):
-    return Form(shared("goldens/shah"), request.param)
+def form(request, recorded, shared):
+    manifest = json.loads(shared("goldens/shah/manifest.json").read_text())
+    return Form(recorded("shah/shah"), manifest, request.param)
 
 
 def numpy(array):

@@ -23,12 +23,19 @@ SETTINGS = xu.VARIANTS["code-mini"]
 class Goldens:
     """The recorded arrays and what is needed to make ours."""
 
-    def __init__(self, folder, data):
-        self.facts = json.loads((folder / "manifest.json").read_text())
-        self.arrays = np.load(folder / "sednn.npz")
-        self.data = data
+    def __init__(self, recorded, shared):
+        self.facts = json.loads(shared("goldens/sednn/manifest.json").read_text())
+        self.recorded, self.shared = recorded, shared
+        self.arrays = recorded("sednn/sednn")
+
+    @property
+    def data(self):
+        """The recorded audio."""
+        return self.shared("data/sednn_mini")
 
     def __getitem__(self, key):
+        if key not in self.arrays:  # only of use together with the audio
+            self.arrays = self.recorded("sednn/sednn", whole=True)
         return self.arrays[key]
 
     def front_end(self):
@@ -60,8 +67,8 @@ class Goldens:
 
 
 @pytest.fixture(scope="module")
-def goldens(shared):
-    return Goldens(shared("goldens/sednn"), shared("data/sednn_mini"))
+def goldens(recorded, shared):
+    return Goldens(recorded, shared)
 
 
 def close(ours, theirs, tolerance):
