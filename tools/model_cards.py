@@ -138,8 +138,9 @@ files and output are what was recorded. The registry says of each model:
 | `target` | definition id of the metric that it must improve |
 | `scores.<definition>` | `mean`, `low`, `high` (bootstrap 95 %), `noisy`, `gain`, its interval, `n` |
 | `curve.<definition>` | its value on the validation set after each epoch |
-| `agreement.<group>` | of a predictor in place of scores: `n`, `lcc`, `srcc`, `mse` with intervals, mean `error` |
-| `calibration`, `weaknesses`, `files_changed`, `range` | of a predictor: true and predicted by range, changes of its score, range of training |
+| `agreement.<group>` | of a predictor, not `scores`: `n`, `lcc`, `srcc`, `mse` with intervals, mean `error` |
+| `calibration`, `range` | of a predictor: true and predicted scores by range, and the range in training |
+| `weaknesses`, `files_changed` | of a predictor: how its score moves when files are changed |
 | `tested_on` | the data of the scores |
 | `levels` | RMS levels in dB of inputs that it knows; `ks.enhance` brings others to the nearest and back |
 | `distance` | how far it is from the published number, and why |

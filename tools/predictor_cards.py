@@ -1,4 +1,4 @@
-"""The card of a model that predicts a score: agreement with the true score by group, and what it gets wrong."""
+"""The card of a model that predicts a score: agreement with the true one by group, and what it gets wrong."""
 
 from keras_segan.models import registry
 
@@ -25,9 +25,11 @@ def card(entry: registry.Entry, table) -> str:
         facts.get("summary", ""),
         table(("", ""), _facts(entry)),
         "## Use\n\n```bash\nkseg evaluate --enhanced DIR --metrics qualitynet\n```\n\n"
-        f'```python\nmodel = ks.load_model("{entry.name}")\nks.predict(model, waveform, sample_rate)["score"]\n```',
+        f'```python\nmodel = ks.load_model("{entry.name}")\n'
+        'ks.predict(model, waveform, sample_rate)["score"]\n```',
         f"## Training\n\n{facts['data']}\n\n```bash\n{facts['command']}\n```",
-        f"## Agreement with {facts['target']}\n\n{facts['tested_on']}\n\n{table(GROUP_HEADER, _groups(facts))}",
+        f"## Agreement with {facts['target']}\n\n{facts['tested_on']}\n\n"
+        f"{table(GROUP_HEADER, _groups(facts))}",
         _calibration(facts, table),
         _weaknesses(facts, table),
         f"## Distance from the paper\n\n{facts['distance']}" if facts.get("distance") else "",
