@@ -8,6 +8,7 @@ goes on.
 
 import dataclasses
 import json
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from keras_segan import comparison, evaluation, files
-from keras_segan.data.manifest import CLEAN, Manifest, Utterance
+from keras_segan.data.manifest import CLEAN, SPLITS, Manifest, Utterance
 from keras_segan.errors import DataError, DataUsageError
 from keras_segan.metrics.pool import ScoringPool
 
@@ -53,14 +54,14 @@ class Corpus:
         for number, name in enumerate(names):
             chosen = utterances if self.every else utterances[number :: len(names)]
             tasks[name] = list(chosen)
-        return {**tasks, CLEAN: self._clean(sum(map(len, tasks.values())))}
+        return {**tasks, CLEAN: [u for split in SPLITS for u in self._clean(tasks, split)]}
 
-    def _clean(self, others: int) -> list[Utterance]:
-        """Chooses clean files, each once, evenly over every split."""
-        unique = list({u.clean: u for u in reversed(self.manifest.utterances)}.values())[::-1]
-        wanted = min(len(unique), round(self.clean_share * others))
-        if wanted == 0:
-            return []
+    def _clean(self, tasks: Mapping[str, Sequence[Utterance]], split: str) -> list[Utterance]:
+        """Chooses clean files of a split, each once, evenly over the split."""
+        pairs = self.manifest.split(split)
+        unique = list({u.clean: u for u in reversed(pairs)}.values())[::-1]
+        others = sum(u.split == split for utterances in tasks.values() for u in utterances)
+        wanted = min(len(unique), math.ceil(self.clean_share * others))
         positions = np.linspace(0, len(unique), wanted, endpoint=False).astype(int)
         return [dataclasses.replace(unique[p], noisy=unique[p].clean, scale=1.0) for p in positions]
 

@@ -145,9 +145,8 @@ def main(run, name, manifest, tested_on, data, licence, summary, distance, comma
     file.write_text(add_pretrained.toml(dict(sorted(content.items()))), encoding="utf-8")
     model_cards.write(folder)
     for group, facts in entry["agreement"].items():
-        click.echo(
-            f"{group:20} n {facts['n']:4d}  LCC {facts.get('lcc', float('nan')):.3f}  error {facts['error']:+.2f}"
-        )
+        correlation = facts.get("lcc", float("nan"))
+        click.echo(f"{group:20} n {facts['n']:4d}  LCC {correlation:.3f}  error {facts['error']:+.2f}")
 
 
 if __name__ == "__main__":
