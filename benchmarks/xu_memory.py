@@ -38,7 +38,7 @@ def measure(kind: str, times: int):
     if kind == "stored":
         with (
             tempfile.TemporaryDirectory() as folder,
-            Stored.create(folder, spectra(), Layout(257, 3, 3)) as store,
+            Stored.create(folder, spectra(), Layout(bins=257, context=3, hop=3)) as store,
         ):
             moments = Moments()
             for batch in store.ordered(500):

@@ -7,7 +7,7 @@ TIMIT. The mini variant takes two minutes.
 
     kseg reproduce qnet                                   # bundled mini corpus, both steps
     kseg reproduce qnet --data TIMIT --variant paper
-    kseg reproduce qnet --set step=predictor --data SCORED/manifest.csv   # the released PyTorch program
+    kseg reproduce qnet --step predictor --data SCORED/manifest.csv   # the released PyTorch program
 """
 
 import dataclasses

@@ -317,8 +317,9 @@ def load(name: str) -> Recipe:
             try:
                 found = point.load()
             except Exception as error:  # whatever somebody else's code raises
+                reason = f"{type(error).__name__}: {error}"
                 raise RecipeError(
-                    f"The recipe '{name}' of {point.value} cannot be imported ({type(error).__name__}: {error})."
+                    f"The recipe '{name}' of {point.value} cannot be imported ({reason})."
                 ) from error
             return dataclasses.replace(Recipe.of(found), name=name)
     if name not in names():

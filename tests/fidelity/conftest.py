@@ -12,8 +12,8 @@ class TorchGoldens:
         self.recorded = recorded
         self.folder = folder
 
-    def __call__(self, name):
-        return self.recorded(f"{self.folder}/{name}")
+    def __call__(self, name, whole=False):
+        return self.recorded(f"{self.folder}/{name}", whole)
 
     def waveform(self, name):
         return self("wavs")[name] / np.float32(32768)

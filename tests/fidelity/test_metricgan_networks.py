@@ -12,7 +12,7 @@ from keras_segan import backends, dsp
 from keras_segan.layers import SpectralNormalization, keras2_hard_sigmoid
 from keras_segan.layers.recurrent import bidirectional_lstm
 from keras_segan.models import metricgan
-from keras_segan.training.metric_gan_steps import MetricGANSteps
+from keras_segan.reproductions import metricgan as recipe
 
 from ..helpers import beginning
 
@@ -144,11 +144,8 @@ def test_score_drifts_because_u_moves_in_every_call(goldens, networks):
     np.testing.assert_allclose(scores, goldens("discriminator")["predict_in0_six_calls"], atol=5e-6)
 
 
-def make_steps(generator, discriminator):
-    def adam():
-        return keras.optimizers.Adam(1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-
-    return MetricGANSteps(generator, discriminator, adam(), adam())
+def make_game(generator, discriminator):
+    return recipe.Game(recipe.TABLE_2, generator, discriminator)
 
 
 def assert_updated(network, names, arrays, prefix, share=0.98):
@@ -175,10 +172,11 @@ def test_generator_gradient_and_steps(goldens, networks):
     generator, discriminator = networks
     arrays = goldens("g_step")
     inputs = [goldens.feature(f"u0.{kind}") for kind in ("noisy_norm", "noisy_mag", "clean_mag")]
-    steps = make_steps(generator, discriminator)
+    game = make_game(generator, discriminator)
+    take = game.steps()["generator"]
 
     loss, gradients = backends.value_and_gradients(
-        lambda: steps.generator_loss(*map(ops.convert_to_tensor, inputs)), generator.trainable_variables
+        lambda: game.generator_loss(*map(ops.convert_to_tensor, inputs)), generator.trainable_variables
     )
     np.testing.assert_allclose(numpy(loss), goldens.manifest["G_step"]["loss_before"], rtol=1e-4)
     for name, gradient in zip(goldens.names("G"), gradients, strict=True):
@@ -189,7 +187,8 @@ def test_generator_gradient_and_steps(goldens, networks):
     discriminator.set_weights(goldens.weights("D"))
     losses = []
     for step in (1, 2, 3):
-        losses.append(steps.generator_step(*inputs))
+        logged = take(**dict(zip(("features", "noisy", "clean"), inputs, strict=True)))
+        losses.append(float(numpy(logged["g_loss"])))
         if step in (1, 3):
             assert_updated(generator, goldens.names("G"), arrays, f"step{step}")
             for name, value in zip(goldens.names("D"), discriminator.get_weights(), strict=True):
@@ -211,13 +210,14 @@ def test_discriminator_gradient_and_steps(goldens, networks, start, method):
         for name, value in zip(names, discriminator.get_weights(), strict=True)
     ]
     discriminator.set_weights(first)
-    steps = make_steps(networks[0], discriminator)
+    game = make_game(networks[0], discriminator)
+    take = game.steps()["discriminator"]
     triples = [
         (goldens.feature(t["degraded"]), goldens.feature(t["clean"]), np.array([[t["target"]]], "float32"))
         for t in goldens.manifest["D_steps"]
     ]
     _, gradients = backends.value_and_gradients(
-        lambda: steps.discriminator_loss(*map(ops.convert_to_tensor, triples[0])),
+        lambda: game.discriminator_loss(*map(ops.convert_to_tensor, triples[0])),
         discriminator.trainable_variables,
     )
     trainable = [n for n in names if not n.endswith((".u", ".mean", ".var"))]
@@ -229,16 +229,19 @@ def test_discriminator_gradient_and_steps(goldens, networks, start, method):
     discriminator.set_weights(first)
     losses = []
     for number, triple in enumerate(triples, start=1):
-        losses.append(steps.discriminator_step(*triple)[0])
+        logged = take(**dict(zip(("degraded", "clean", "scores"), triple, strict=True)))
+        losses.append(float(numpy(logged["d_loss"])))
         if any(key.startswith(f"{start}step{number}.") for key in arrays):
             assert_updated(discriminator, names, arrays, f"{start}step{number}")
     theirs = arrays[f"{start}losses"]
     np.testing.assert_allclose(losses[0], theirs[0], rtol=1e-4)
     # The loss is a squared distance; 0.0016 in the last step, where 8e-6 in the score are 4e-4 of it. What
-    # steps make of rounding depends on the processor: with tiles 8e-6 (AVX2), 2.6e-5 (AVX-512).
-    exact = slice(None) if method == "direct" or not start else slice(2)
+    # steps make of rounding depends on the processor and on the order of sums: with tiles 8e-6 (AVX2),
+    # 2.6e-5 (AVX-512), PyTorch's own convolution 3.0e-5.
+    as_recorded = method == "direct" and keras.backend.backend() == "tensorflow"
+    exact = slice(None) if as_recorded or not start else slice(2)
     np.testing.assert_allclose(losses[exact], theirs[exact], rtol=3e-4, atol=1e-6)
-    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=3e-5)
+    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=4e-5)
 
 
 @pytest.fixture
@@ -272,7 +275,7 @@ def test_spectral_normalization_layer(sn_case, case):
     variables = [layer.kernel, layer.bias]
     x = keras.Variable(golden["x"])
     (loss, y), gradients = backends.value_and_gradients(
-        lambda: (lambda y: (ops.sum(y * golden["r"]), y))(layer(x.value)), [*variables, x]
+        lambda: (lambda y: (ops.sum(ops.multiply(y, golden["r"])), y))(layer(x.value)), [*variables, x]
     )
     np.testing.assert_allclose(numpy(y), golden["y"], atol=5e-6 * np.abs(golden["y"]).max())
     np.testing.assert_allclose(numpy(layer.u), golden["u1"], atol=5e-6)
@@ -293,7 +296,7 @@ def test_spectral_normalization_moves_u_at_inference_too(sn_case, case):
 def test_miyato_mode_has_the_gradient_of_constant_u_and_v(sn_case, case):
     layer, golden = sn_case(case, mode="miyato")
     _, gradients = backends.value_and_gradients(
-        lambda: ops.sum(layer(golden["x"], training=True) * golden["r"]), [layer.kernel]
+        lambda: ops.sum(ops.multiply(layer(golden["x"], training=True), golden["r"])), [layer.kernel]
     )
     assert relative(numpy(gradients[0]), golden["dkernel_constant_uv"]) < 2e-5
 
@@ -314,7 +317,7 @@ def test_lstm_with_keras2_gates(goldens, prefix):
     lstm.set_weights([arrays[f"{prefix}.{key}"] for key in keys])
     r = arrays[f"{prefix}.r"]
     (loss, y), gradients = backends.value_and_gradients(
-        lambda: (lambda y: (ops.sum(y * r), y))(lstm(x.value)), [*lstm.trainable_variables, x]
+        lambda: (lambda y: (ops.sum(ops.multiply(y, r)), y))(lstm(x.value)), [*lstm.trainable_variables, x]
     )
     np.testing.assert_allclose(numpy(y), arrays[f"{prefix}.y"], atol=5e-6)
     np.testing.assert_allclose(numpy(loss), arrays[f"{prefix}.loss"], rtol=1e-5, atol=1e-5)
