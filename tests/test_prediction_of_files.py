@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_segan import audio, prediction, reference_free
+from keras_segan import audio, metrics, prediction, reference_free
 from keras_segan.cli.evaluate import command as evaluate
 from keras_segan.errors import AudioError, MetricUsageError, ModelUsageError
 from keras_segan.models import qnet, qualitynet
 from keras_segan.models.base import Predictor, ReferencePredictor
+from keras_segan.training import targets
 
 RATE = 16000
 
@@ -128,7 +129,23 @@ def test_a_folder_is_scored_without_clean_files(folder, model, speech):
     assert float(lines[10]["score"]) == pytest.approx(expected["frame_scores"][10], abs=1e-2)
 
 
-def test_the_command_needs_no_clean_files(folder):
+@pytest.fixture
+def registered():
+    if "qualitynet" not in metrics.names():
+        pytest.skip("the package was installed before it had this entry point; install it again")
+
+
+def test_as_a_metric_it_has_a_range_and_can_be_climbed_on(registered, folder, model, speech):
+    metric = metrics.get("qualitynet")
+    assert (metric.definition, metric.range, metric.higher_is_better) == ("qualitynet", (-0.5, 4.5), True)
+    goal = targets.single("qualitynet", {})
+    assert goal.label({"qualitynet": 2.0}) == pytest.approx(0.5)
+    noise = np.random.default_rng(2).normal(0, 0.1, len(speech)).astype(np.float32)
+    scores = metrics.score(["qualitynet"], noise, speech, RATE)
+    assert scores["qualitynet"] == pytest.approx(prediction.predict(model, speech, RATE)["score"], abs=1e-5)
+
+
+def test_the_command_needs_no_clean_files(registered, folder):
     result = CliRunner().invoke(
         evaluate, ["--enhanced", str(folder), "--metrics", "qualitynet", "--on-error", "skip"]
     )
