@@ -129,13 +129,7 @@ def test_a_folder_is_scored_without_clean_files(folder, model, speech):
     assert float(lines[10]["score"]) == pytest.approx(expected["frame_scores"][10], abs=1e-2)
 
 
-@pytest.fixture
-def registered():
-    if "qualitynet" not in metrics.names():
-        pytest.skip("the package was installed before it had this entry point; install it again")
-
-
-def test_as_a_metric_it_has_a_range_and_can_be_climbed_on(registered, folder, model, speech):
+def test_as_a_metric_it_has_a_range_and_can_be_climbed_on(folder, model, speech):
     metric = metrics.get("qualitynet")
     assert (metric.definition, metric.range, metric.higher_is_better) == ("qualitynet", (-0.5, 4.5), True)
     goal = targets.single("qualitynet", {})
@@ -145,7 +139,7 @@ def test_as_a_metric_it_has_a_range_and_can_be_climbed_on(registered, folder, mo
     assert scores["qualitynet"] == pytest.approx(prediction.predict(model, speech, RATE)["score"], abs=1e-5)
 
 
-def test_the_command_needs_no_clean_files(registered, folder):
+def test_the_command_needs_no_clean_files(folder):
     result = CliRunner().invoke(
         evaluate, ["--enhanced", str(folder), "--metrics", "qualitynet", "--on-error", "skip"]
     )

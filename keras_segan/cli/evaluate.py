@@ -148,9 +148,7 @@ def _names(metrics: str) -> tuple[str, ...]:
     from keras_segan.metrics import names
 
     if metrics == "all":
-        from keras_segan import reference_free
-
-        return tuple(name for name in names() if name not in reference_free.METRICS)
+        return names()
     asked = tuple(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
     if not asked:
         raise click.UsageError("--metrics names no metric.")
