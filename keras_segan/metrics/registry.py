@@ -17,7 +17,7 @@ from keras_segan.metrics.pair import Pair
 from keras_segan.metrics.scale import parse_ends
 
 ENTRY_POINTS = "keras_segan.metrics"
-# Trained networks that look at the processed signal alone; imported when one is named, and no part of `names`.
+# Trained networks that hear the processed signal alone; imported when one is named, no part of `names`.
 REFERENCE_FREE = {"qualitynet": "keras_segan.reference_free"}
 ALIASES = {"pesq": "pesq-wb-lqo", "segsnr": "ssnr", "fwsnrseg": "fwsegsnr", "sisdr": "si-sdr"}
 
