@@ -18,12 +18,12 @@ from keras_segan.inference import WaveformEnhancer
 from keras_segan.metrics.pool import ScoringPool
 from keras_segan.models import metricgan
 from keras_segan.models.base import SpectralMaskFrontEnd
+from keras_segan.reproductions.metricgan import Sampler
 from keras_segan.training import targets
 from keras_segan.training.keep import Last
 from keras_segan.training.loop import Rounds, Training
 from keras_segan.training.metric_feedback import Material, MetricFeedback, Schedule
 from keras_segan.training.run_folder import Run
-from keras_segan.training.samplers import MetricGANSampler
 
 SIGNALS = Path(__file__).parents[1] / "keras_segan" / "data" / "selftest"
 LENGTHS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)  # seconds, in turn
@@ -66,7 +66,7 @@ def feedback(game, manifest: Manifest, run: Run, metric: str, drawn: int) -> Met
         game.steps(),
         () if is_torch else (game.generator,),
         Material(front_end, UtteranceReader(), manifest.training()),
-        MetricGANSampler.of(manifest, drawn),
+        Sampler.of(manifest, drawn),
         targets.Scorer(run.pool, (targets.single(metric, {}),), ("stoi",), audio.SAMPLE_RATE),
         Schedule(epochs=REPEATS, first_generator_epoch=1),
     )

@@ -2,6 +2,7 @@
 
 import importlib
 
+from keras_segan import backends
 from keras_segan.errors import ModelError
 
 
@@ -12,9 +13,10 @@ def imported():
         The module.
 
     Raises:
-        ModelError: If it cannot start: the backend that `KERAS_BACKEND` or keras.json names is unknown or not
-            installed, or keras.json is damaged.
+        BackendError: If `KERAS_BACKEND` names a backend that is unknown or not installed.
+        ModelError: If Keras cannot start for another reason, such as a damaged keras.json.
     """
+    backends.require_installed()
     try:
         return importlib.import_module("keras")
     except Exception as error:  # of the backend's own classes, too

@@ -10,6 +10,7 @@ schedule has 3,954,000 of them. The mini variant takes a few minutes.
     kseg reproduce metricgan --metric stoi --data TIMIT          # Table 1
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -23,11 +24,12 @@ from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.reproduction.outcomes import Enhancement
 from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
-from keras_segan.training import losses, metric_feedback, targets
+from keras_segan.training import losses, metric_feedback, samplers, targets
 from keras_segan.training.metric_feedback import Evaluation, Material, MetricFeedback, Schedule
 from keras_segan.training.optimizers import Adam, forget_moments
 from keras_segan.training.player import Player
-from keras_segan.training.samplers import MetricGANSampler
+from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
+from keras_segan.training.samplers import Current, Example, in_turn
 from keras_segan.training.step import Step
 
 PAPER = Paper(
@@ -148,7 +150,7 @@ def target(settings: Settings) -> targets.Target:
 
 TABLE_2 = Settings()
 TABLE_1 = Settings(
-    corpus="metricgan-timit",
+    corpus="timit-noise10",
     pesq="pesq-nb-raw",
     pesq_decimals=3,
     epochs=200,
@@ -237,6 +239,64 @@ class Game:
         return Adam(s.learning_rate, s.adam_beta_1, s.adam_beta_2, epsilon=s.adam_epsilon)
 
 
+class Sampler(samplers.Sampler):
+    """MetricGAN: clean and enhanced utterances shuffled together, a tenth of all that came before.
+
+    Args:
+        utterances: Number of training utterances.
+        validation: Number of validation utterances.
+        per_epoch: Utterances drawn for an epoch.
+        seed: Of the order.
+        history_divisor: One in so many earlier examples, clean ones included, is trained on again.
+        prefetch: See `replay.SampleStream.take`.
+
+    Reference:
+        MetricGAN.py, the loop over `gan_epoch`.
+    """
+
+    kinds = ("clean", "enhanced")
+
+    def __init__(
+        self,
+        utterances: int,
+        validation: int,
+        per_epoch: int = 100,
+        seed: int = 999,
+        history_divisor: int = 10,
+        prefetch: int = 1,
+    ):
+        super().__init__(utterances, validation, per_epoch, seed)
+        self.prefetch = prefetch
+        self.replay = ReplayBuffer(self.rng, history_divisor)
+        python2_shuffle(self.order, self.rng)
+        python2_shuffle(self.validation, self.rng)
+
+    def utterances(self, epoch: int) -> list[int]:
+        """Shuffles all utterances and takes the first ones."""
+        python2_shuffle(self.order, self.rng)
+        return self.order[: self.per_epoch]
+
+    def generator_order(self, drawn: list[int]) -> list[int]:
+        """Returns them in order, but the original's queue shuffles when it starts anew."""
+        return list(SampleStream(list(drawn), self.rng).take(len(drawn), self.prefetch))
+
+    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
+        """Yields this epoch's examples, those with a share of the history, and this epoch's again."""
+        examples = in_turn(current, "enhanced") + in_turn(current, "clean")
+        python2_shuffle(examples, self.rng)
+        stream = SampleStream(examples, self.rng)
+        yield list(stream.take(len(examples), self.prefetch))
+        past = self.replay.current_and_past(examples)
+        yield list(SampleStream(past, self.rng).take(len(past), self.prefetch))
+        self.replay.remember(examples)
+        yield list(stream.take(len(examples), self.prefetch))
+
+    def steps(self, epoch: int) -> int:
+        """Three times the current ones and the share of the history."""
+        current = 2 * self.drawn
+        return 3 * current + (epoch - 1) * current // self.replay.divisor
+
+
 def build(settings: Settings) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
     generator = metricgan.generator(dropout=settings.dropout, recurrence=settings.recurrence)
@@ -251,10 +311,10 @@ def front_end(settings: Settings) -> SpectralMaskFrontEnd:
     return SpectralMaskFrontEnd(compression=settings.compression, mask_floor=settings.mask_floor)
 
 
-def sampler(settings: Settings, manifest: Manifest) -> MetricGANSampler:
+def sampler(settings: Settings, manifest: Manifest) -> Sampler:
     """Returns what draws the examples."""
     s = settings
-    return MetricGANSampler.of(manifest, s.utterances_per_epoch, s.seed, s.history_divisor, s.prefetch)
+    return Sampler.of(manifest, s.utterances_per_epoch, s.seed, s.history_divisor, s.prefetch)
 
 
 def schedule(settings: Settings) -> Schedule:

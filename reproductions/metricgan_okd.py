@@ -12,7 +12,7 @@ takes two minutes.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -22,15 +22,15 @@ from keras_segan import audio
 from keras_segan.data.manifest import Manifest
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.models import metricgan_okd, metricgan_plus
-from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
+from keras_segan.models.base import Enhancer
 from keras_segan.reproduction.outcomes import Enhancement
 from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
-from keras_segan.training import losses, metric_feedback, targets
+from keras_segan.training import losses, metric_feedback, samplers, targets
 from keras_segan.training.gradients import ClipByNorm
 from keras_segan.training.metric_feedback import Evaluation, Material, MetricFeedback, Schedule
 from keras_segan.training.optimizers import TorchAdam
 from keras_segan.training.player import Player
-from keras_segan.training.samplers import OKDSampler
+from keras_segan.training.samplers import Current, Example, in_turn
 from keras_segan.training.step import Step
 
 PAPER = Paper(
@@ -263,6 +263,47 @@ class Game:
         return loss
 
 
+class Sampler(samplers.Sampler):
+    """The output of one generator, drawn in each epoch; `history_share` of the earlier enhanced utterances.
+
+    Other arguments are those of `samplers.Sampler`.
+    """
+
+    def __init__(
+        self,
+        utterances: int,
+        validation: int,
+        per_epoch: int = 100,
+        seed: int = 1,
+        history_share: float = 0.2,
+    ):
+        super().__init__(utterances, validation, per_epoch, seed)
+        self.history_share = history_share
+
+    def utterances(self, epoch: int) -> list[int]:
+        """Draws utterances without replacement."""
+        return self.rng.sample(self.order, self.drawn)
+
+    def enhancing_generator(self, generators: int) -> int:
+        """Draws a generator."""
+        return self.rng.randrange(generators)
+
+    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
+        """Yields this epoch's examples, a share of the history with this epoch's enhanced ones, and again."""
+        examples, enhanced = in_turn(current, "enhanced", "noisy", "clean"), in_turn(current, "enhanced")
+        yield examples
+        history = self.replay.history
+        past = self.rng.sample(history, int(self.history_share * len(history))) + enhanced
+        self.rng.shuffle(past)
+        yield past
+        self.replay.remember(enhanced)
+        yield examples
+
+    def steps(self, epoch: int) -> int:
+        """Twice three for each utterance, the share of the history and each enhanced one."""
+        return 7 * self.drawn + int(self.history_share * (epoch - 1) * self.drawn)
+
+
 def build(settings: Settings) -> tuple[list[keras.Model], keras.Model]:
     """Builds the generators and the discriminator."""
     count = len(goals(settings))
@@ -278,11 +319,6 @@ def build(settings: Settings) -> tuple[list[keras.Model], keras.Model]:
     return generators, metricgan_okd.discriminator(scores=count)
 
 
-def front_end(settings: Settings) -> SpectralMaskFrontEnd:
-    """Builds the signal processing around the generators."""
-    return metricgan_plus.front_end(settings.mask_floor)
-
-
 def divided(settings: Settings, manifest: Manifest) -> Manifest:
     """Sets validation speakers apart, if validation chooses the weights."""
     if settings.select == "test":
@@ -290,9 +326,9 @@ def divided(settings: Settings, manifest: Manifest) -> Manifest:
     return manifest.with_validation(settings.validation_speakers)
 
 
-def sampler(settings: Settings, manifest: Manifest) -> OKDSampler:
+def sampler(settings: Settings, manifest: Manifest) -> Sampler:
     """Returns what draws the examples."""
-    return OKDSampler.of(manifest, settings.utterances_per_epoch, settings.seed, settings.history_share)
+    return Sampler.of(manifest, settings.utterances_per_epoch, settings.seed, settings.history_share)
 
 
 def schedule(settings: Settings) -> Schedule:
@@ -314,7 +350,8 @@ def schedule(settings: Settings) -> Schedule:
 def fit(settings: Settings, manifest: Manifest, run) -> dict[str, Enhancer]:
     """Trains and returns each generator's enhancer."""
     manifest = divided(settings, manifest)
-    shortest = (metricgan_plus.MINIMUM_FRAMES - 1) * front_end(settings).hop
+    front_end = metricgan_plus.front_end(settings.mask_floor)
+    shortest = (metricgan_plus.MINIMUM_FRAMES - 1) * front_end.hop
     manifest = metric_feedback.long_enough(manifest, shortest, run)
     generators, discriminator = build(settings)
     game = Game(
@@ -328,7 +365,7 @@ def fit(settings: Settings, manifest: Manifest, run) -> dict[str, Enhancer]:
     feedback = MetricFeedback(
         game.steps(("noisy", "clean"), lambda who: TorchAdam(settings.learning_rate), settings.clip_norm),
         generators,
-        Material(front_end(settings), UtteranceReader(), manifest.training()),
+        Material(front_end, UtteranceReader(), manifest.training()),
         sampler(settings, manifest),
         targets.Scorer(run.pool, goals(settings), (PESQ, "stoi"), audio.SAMPLE_RATE, chosen_by=PESQ),
         schedule(settings),

@@ -12,7 +12,7 @@ minute.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -29,7 +29,7 @@ from keras_segan.training import metric_feedback, targets
 from keras_segan.training.listening import ListeningMaterial, ListeningReader
 from keras_segan.training.metric_feedback import Evaluation, MetricFeedback, Schedule
 from keras_segan.training.optimizers import TorchAdam
-from keras_segan.training.samplers import ListeningSampler
+from keras_segan.training.samplers import Current, Example
 
 PAPER = Paper(
     title="MetricGAN-OKD: Multi-Metric Optimization of MetricGAN via Online Knowledge Distillation "
@@ -126,6 +126,25 @@ class Game(metricgan_okd.Game):
         return self.discriminator(nele_gan.triple(degraded, clean), training=True)
 
 
+class Sampler(metricgan_okd.Sampler):
+    """MetricGAN-OKD's listening enhancement: enhanced speech and speech that was not changed, both in noise.
+
+    NELE-GAN trains on examples of another program (SSDRC) in the place of the unchanged ones, which is not
+    at hand.
+    """
+
+    kinds = ("enhanced", "noisy")
+
+    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
+        """As for speech enhancement, without clean ones: there is no listening without noise."""
+        heard = [{kind: e for kind, e in examples.items() if kind != "clean"} for examples in current]
+        yield from super().passes(epoch, heard)
+
+    def steps(self, epoch: int) -> int:
+        """Twice two for each utterance, the share of the history and each enhanced one."""
+        return super().steps(epoch) - 2 * self.drawn
+
+
 def build(settings: Settings) -> tuple[list[keras.Model], keras.Model]:
     """Builds the generators and the discriminator."""
     count = len(goals(settings))
@@ -139,9 +158,9 @@ def reader(settings: Settings) -> ListeningReader:
     return ListeningReader({"train": training, "validation": training, "test": test})
 
 
-def sampler(settings: Settings, manifest: Manifest) -> ListeningSampler:
+def sampler(settings: Settings, manifest: Manifest) -> Sampler:
     """Returns what draws the examples."""
-    return ListeningSampler.of(manifest, settings.utterances_per_epoch, settings.seed, settings.history_share)
+    return Sampler.of(manifest, settings.utterances_per_epoch, settings.seed, settings.history_share)
 
 
 def schedule(settings: Settings) -> Schedule:

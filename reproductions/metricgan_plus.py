@@ -11,6 +11,8 @@ history; 600 epochs have 3,966,000 steps of the discriminator. The mini variant 
 """
 
 import dataclasses
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -24,12 +26,12 @@ from keras_segan.models import metricgan, metricgan_plus
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
 from keras_segan.reproduction.outcomes import Enhancement
 from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
-from keras_segan.training import losses, metric_feedback, targets
+from keras_segan.training import losses, metric_feedback, samplers, targets
 from keras_segan.training.gradients import ClipByNorm, JointClip, Leftover
 from keras_segan.training.metric_feedback import Evaluation, Material, MetricFeedback, Schedule
 from keras_segan.training.optimizers import TorchAdam, forget_moments
 from keras_segan.training.player import GradientRule, Player
-from keras_segan.training.samplers import MetricGANPlusSampler
+from keras_segan.training.samplers import Current, Example, in_turn
 from keras_segan.training.step import Step
 
 PAPER = Paper(
@@ -217,6 +219,67 @@ class Game:
         return {}
 
 
+class Sampler(samplers.Sampler):
+    """MetricGAN+: three steps for each utterance, a fifth of all enhanced utterances.
+
+    Args:
+        utterances: Number of training utterances.
+        validation: Number of validation utterances.
+        per_epoch: Utterances drawn for an epoch, more than once only if there are fewer.
+        seed: Of the order.
+        history_share: Share of the history that is trained on again.
+
+    Reference:
+        SpeechBrain, `MetricGanBrain.on_fit_start`, `train_discriminator`; its own random numbers are
+        torch's.
+    """
+
+    def __init__(
+        self,
+        utterances: int,
+        validation: int,
+        per_epoch: int = 100,
+        seed: int = 0,
+        history_share: float = 0.2,
+    ):
+        super().__init__(utterances, validation, per_epoch, seed)
+        self.history_share = history_share
+
+    @property
+    def drawn(self) -> int:
+        """Number of utterances of an epoch."""
+        return self.per_epoch
+
+    def utterances(self, epoch: int) -> list[int]:
+        """Draws utterances that depend on seed and epoch only."""
+        rng = random.Random(f"{self.seed} {epoch}")
+        if len(self.order) < self.per_epoch:
+            return rng.choices(self.order, k=self.per_epoch)
+        return rng.sample(self.order, self.per_epoch)
+
+    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
+        """Yields this epoch's examples, a share of the history, this epoch's again.
+
+        The history holds enhanced utterances, this epoch's included.
+        """
+        examples = in_turn(current, "clean", "enhanced", "noisy")
+        enhanced = {
+            e.utterance: dataclasses.replace(e, kind="replayed") for e in in_turn(current, "enhanced")
+        }
+        self.replay.remember(list(enhanced.values()))
+        history = self.replay.history
+        yield examples
+        yield self.rng.sample(history, self._share(len(history)))
+        yield examples
+
+    def _share(self, history: int) -> int:
+        return min(max(1, round(self.history_share * history)), history)
+
+    def steps(self, epoch: int) -> int:
+        """Twice three for each utterance and the share of the history."""
+        return 6 * self.drawn + self._share(epoch * self.drawn)
+
+
 def build(settings: Settings) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
     generator = metricgan_plus.generator(
@@ -230,11 +293,9 @@ def front_end(settings: Settings) -> SpectralMaskFrontEnd:
     return metricgan_plus.front_end(settings.mask_floor)
 
 
-def sampler(settings: Settings, manifest: Manifest) -> MetricGANPlusSampler:
+def sampler(settings: Settings, manifest: Manifest) -> Sampler:
     """Returns what draws the examples."""
-    return MetricGANPlusSampler.of(
-        manifest, settings.utterances_per_epoch, settings.seed, settings.history_share
-    )
+    return Sampler.of(manifest, settings.utterances_per_epoch, settings.seed, settings.history_share)
 
 
 def schedule(settings: Settings) -> Schedule:

@@ -127,8 +127,8 @@ def command_of(settings: dict, data: str) -> str:
     shown = [name for name in own if name in settings and (name != "epochs" or settings[name])]
     words += [word for name in shown for word in (f"--{name}", str(settings[name]))]
     for name, value in reference.items():
-        if name not in (*own, "corpus") and json.loads(json.dumps(value)) != settings[name]:
-            ours = settings[name]
+        ours = settings.get(name)
+        if name not in (*own, "corpus") and json.dumps(value) != json.dumps(ours):
             words += ["--set", f"{name}={as_text(tuple(ours) if isinstance(ours, list) else ours)}"]
     return " ".join(words)
 

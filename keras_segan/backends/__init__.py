@@ -119,7 +119,9 @@ def require_installed():
     Raises:
         BackendError: If `KERAS_BACKEND` names a backend that is unknown or not installed.
     """
-    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    name = os.environ.get("KERAS_BACKEND")
+    if not name:  # then Keras's own settings say which
+        return
     if name not in BACKENDS:
         raise BackendUsageError(unknown("value of KERAS_BACKEND", name, BACKENDS))
     if importlib.util.find_spec(name) is None:

@@ -53,8 +53,8 @@ CORPORA = {
             _VOICEBANK_ROW,
         ),
         Corpus(
-            "metricgan-timit",
-            "TIMIT as mixed for MetricGAN",
+            "timit-noise10",
+            "TIMIT in ten noises (Fu et al. 2019)",
             {"train": 15000, "test": 2000},
             {"pesq-nb-raw": 1.628, "stoi": 0.702},
         ),
@@ -287,7 +287,7 @@ def prepare(
     return out.finish(replace(manifest, utterances=tuple(utterances)))
 
 
-def _check_not_onto_itself(copies: Mapping[Path, Path]):
+def _check_not_onto_itself(copies: Mapping[Path, Path]) -> None:
     originals = {os.path.realpath(file) for file in copies}
     for copy in copies.values():
         if os.path.realpath(copy) in originals:
@@ -295,5 +295,5 @@ def _check_not_onto_itself(copies: Mapping[Path, Path]):
             raise DataUsageError(f"{printable(copy)}: {problem}.")
 
 
-def _copy(file: Path, copy: Path, out: CorpusFolder):
+def _copy(file: Path, copy: Path, out: CorpusFolder) -> None:
     out.write(copy, audio.read_mono(file))

@@ -114,7 +114,7 @@ class CorpusFolder:
             that would be lost.
     """
 
-    def __init__(self, folder: Path | str, force: bool = False):
+    def __init__(self, folder: Path | str, force: bool = False) -> None:
         self.folder = Path(folder)
         self.force = force
         self.kept = 0
@@ -155,7 +155,7 @@ class CorpusFolder:
             raise DataError(f"The id '{printable(name)}' {problem}; ids become file names.")
         return self.folder / split / kind / f"{name}.wav"
 
-    def write(self, path: Path, waveform: np.ndarray, subtype: str = "PCM_16"):
+    def write(self, path: Path, waveform: np.ndarray, subtype: str = "PCM_16") -> None:
         """Writes a file of the corpus; see `write_wav`."""
         if write_wav(path, waveform, subtype, self.force):
             self._replaced.add(os.path.abspath(path))
@@ -192,7 +192,7 @@ class CorpusFolder:
         return replace(manifest, utterances=named)
 
 
-def _check_columns(path: Path, required: Sequence[str], known: Sequence[str]):
+def _check_columns(path: Path, required: Sequence[str], known: Sequence[str]) -> None:
     columns = next(files.read_table(path, required)).columns
     strange = [name for name in columns if name and name not in known]
     if strange:

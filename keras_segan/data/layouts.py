@@ -231,7 +231,7 @@ def _attenuated_timit(
     if "validation" not in parts and "test" in parts:
         parts = {("validation" if split == "test" else split): part for split, part in parts.items()}
     if not any(map(_is_level_tree, parts.values())):
-        return _manifest_of(path, parts, "metricgan-timit", scale)
+        return _manifest_of(path, parts, "timit-noise10", scale)
     utterances, unpaired = [], []
     for split in sorted(parts, key=SPLITS.index):
         found, alone = _level_tree(split, *parts[split])
@@ -239,7 +239,7 @@ def _attenuated_timit(
         unpaired += alone
     if not utterances:
         raise DataError(f"{path}: no noisy file has a clean file of the same name; nothing to pair.")
-    manifest = Manifest(unique_ids(utterances), "metricgan-timit")
+    manifest = Manifest(unique_ids(utterances), "timit-noise10")
     factor = stored_attenuation(manifest) if scale is None else scale
     return replace(
         manifest, utterances=tuple(replace(u, scale=factor) for u in manifest.utterances)

@@ -111,7 +111,7 @@ class Manifest:
         lengths = [audio.seconds(u.clean) for u in self.utterances[::step]]
         return sum(lengths) / len(lengths) if lengths else 0.0
 
-    def write(self, path: Path | str):
+    def write(self, path: Path | str) -> None:
         """Writes the manifest as CSV, whole or not at all; files are named relative to the CSV's folder.
 
         Args:

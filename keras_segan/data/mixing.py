@@ -159,7 +159,7 @@ class Mixer:
     places are drawn. The last used noises are kept in memory, speech is not.
     """
 
-    def __init__(self, speech: Mapping[str, Path], noises: Mapping[str, Path]):
+    def __init__(self, speech: Mapping[str, Path], noises: Mapping[str, Path]) -> None:
         """Takes files by name.
 
         Args:

@@ -18,7 +18,7 @@ class RecentlyUsed:
         max_bytes: Memory for values; one value is kept even if it is larger.
     """
 
-    def __init__(self, max_bytes: int):
+    def __init__(self, max_bytes: int) -> None:
         limit = max(max_bytes, 1)
 
         def size(value: Any) -> int:
@@ -37,7 +37,7 @@ class RecentlyUsed:
             self.put(key, make())
         return self._values[key]
 
-    def put(self, key: Hashable, value: Any):
+    def put(self, key: Hashable, value: Any) -> None:
         """Remembers a value under a key."""
         self._values[key] = value
 
@@ -57,7 +57,7 @@ class UtteranceReader:
         int16_divisor: float = 32768.0,
         sample_rate: int = audio.SAMPLE_RATE,
         max_bytes: int = 2**30,
-    ):
+    ) -> None:
         self.sample_rate = sample_rate
         self._gain = np.float32(32768.0 / int16_divisor)
         self._waveforms = RecentlyUsed(max_bytes)

@@ -64,7 +64,7 @@ def build(kind, config):
         raise ModelError(f"gives its {kind} a setting that cannot be: {error}") from error
 
 
-def check_fit(front_end, input_shape, output_shape=None):
+def check_fit(front_end, input_shape, output_shape=None) -> None:
     """Raises `ModelError` if a network does not take what a front end gives, or the other way round.
 
     Args:

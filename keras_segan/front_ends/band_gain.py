@@ -72,7 +72,7 @@ class BandGainFrontEnd:
     feature_shape = (2 * BANDS,)
     output_size = BANDS
 
-    def __init__(self, noise_smoothing: float = 0.85, sample_rate: int = SAMPLE_RATE):
+    def __init__(self, noise_smoothing: float = 0.85, sample_rate: int = SAMPLE_RATE) -> None:
         self.noise_smoothing = values.number("noise_smoothing", noise_smoothing, 0.0, 0.9999)
         self.sample_rate = values.rate(sample_rate)
         self._weights = band_weights()

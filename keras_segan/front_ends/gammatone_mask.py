@@ -63,7 +63,7 @@ class GammatoneFrontEnd:
         energy_floor: float = gammatone.ENERGY_FLOOR,
         sample_rate: int = gammatone.SAMPLE_RATE,
         mask_floor: float = 0.0,
-    ):
+    ) -> None:
         self.window = values.whole("window", window, 1)
         self.hop = values.whole("hop", hop, 1, window)
         self.context = values.whole("context", context, 0, MOST_CONTEXT)

@@ -63,7 +63,7 @@ class LogSpectrumFrontEnd:
         equalisation=1.0,
         sample_rate: int = 16000,
         levels: Sequence[float] | None = None,
-    ):
+    ) -> None:
         self.n_fft = values.whole("n_fft", n_fft, 2)
         self.hop = values.whole("hop", hop, 1, n_fft)
         self.context = values.whole("context", context, 0, MOST_CONTEXT)

@@ -15,12 +15,12 @@ class Moments:
     Sums of squares are merged around their own means, so that hours of audio lose no digits.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
         self.mean = 0.0
         self._squares = 0.0
 
-    def add(self, rows: np.ndarray):
+    def add(self, rows: np.ndarray) -> None:
         """Adds rows `(count, ...)`."""
         if len(rows) == 0:
             return

@@ -62,7 +62,7 @@ class SpectralMaskFrontEnd:
         tail: int = 256,
         sample_rate: int = SAMPLE_RATE,
         levels: Sequence[float] | None = None,
-    ):
+    ) -> None:
         self.compression = values.choice("compression", compression, ("none", "log1p"))
         self.normalisation = values.choice("normalisation", normalisation, ("none", "utterance"))
         self.mask_floor = values.number("mask_floor", mask_floor, 0.0, 1.0)

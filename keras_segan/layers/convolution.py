@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segan import kernels
+from keras_segan import backends, kernels
 from keras_segan.kernels.channels import missing_channels
 
 LARGEST_TILE = 36  # positions a side
@@ -20,7 +20,7 @@ class TiledConv2D(keras.layers.Conv2D):
     transformed, multiplied and transformed back (overlap-save). The transforms are written as
     matrix products, so the whole is differentiable and runs on every Keras backend. An 11 x 11 kernel
     needs about a tenth of the operations of direct convolution. Kernels below 9 x 9 are convolved directly,
-    with faster gradients. On a GPU and on other backends than TensorFlow the layer is `Conv2D`.
+    with faster gradients where there is a kernel for them. On a GPU the layer is `Conv2D`.
 
     A CPU computes 16 channels faster than 15. So that they need not be copied at every layer, a layer may
     hand over `spare_channels` to the next one, which is told how many `channels` count.
@@ -69,12 +69,10 @@ class TiledConv2D(keras.layers.Conv2D):
         spare = inputs.shape[-1] - kernel.shape[-2], self.output_channels - self.filters
         if any(spare):
             kernel = ops.pad(kernel, ((0, 0), (0, 0), *((0, count) for count in spare)))
-        convolve = kernels.find_faster("convolution")
-        if convolve is None:
-            return super().convolution_op(inputs, kernel)
-        return (tiled_convolution if max(self.kernel_size) >= SMALLEST_TILED_KERNEL else convolve)(
-            inputs, kernel
-        )
+        if backends.on_cpu() and max(self.kernel_size) >= SMALLEST_TILED_KERNEL:
+            return tiled_convolution(inputs, kernel)
+        convolve = kernels.find_faster("convolution") or super().convolution_op
+        return convolve(inputs, kernel)
 
     def compute_output_shape(self, input_shape):
         """The shape with spare channels."""
@@ -178,36 +176,46 @@ def _transformed(matrix, x):
 
 
 def _waves(tile, samples):
-    """Cosine and sine `(frequencies, samples)` of a Fourier transform over `tile` positions, in float64."""
-    turns = ops.arange(tile, dtype="int32")[:, None] * ops.arange(samples, dtype="int32")[None] % tile
-    angles = ops.cast(turns, "float64") * (2 * np.pi / ops.cast(tile, "float64"))
-    return ops.cos(angles), ops.sin(angles)
+    """Cosine and sine `(frequencies, samples)` of a Fourier transform over `tile` positions, in float64.
+
+    Also returns the functions to go on with: NumPy's where the sizes are known.
+    """
+    math = np if isinstance(tile, int) and isinstance(samples, int) else ops
+    turns = math.arange(tile, dtype="int32")[:, None] * math.arange(samples, dtype="int32")[None] % tile
+    angles = _double(turns) * (2 * np.pi / _double(tile))
+    return math.cos(angles), math.sin(angles), math
+
+
+def _double(x):
+    return np.float64(x) if isinstance(x, int | np.ndarray) else ops.cast(x, "float64")
 
 
 def _real_transform(tile, samples):
     """Real and imaginary part of the first half of the spectrum of real values, `(2 * bins, samples)`."""
-    cosine, sine = (wave[: tile // 2 + 1] for wave in _waves(tile, samples))
-    return ops.concatenate([cosine, -sine], axis=0)
+    cosine, sine, math = _waves(tile, samples)
+    bins = tile // 2 + 1
+    return math.concatenate([cosine[:bins], -sine[:bins]], axis=0)
 
 
 def _inverse_real_transform(tile, samples):
     """First `samples` real values from both parts of half a spectrum, `(samples, 2 * bins)`."""
+    cosine, sine, math = _waves(tile, samples)
     bins = tile // 2 + 1
-    has_mirror_image = 2 * ops.arange(bins, dtype="int32")[:, None] % tile != 0  # in the other half
-    weight = ops.cast(1 + ops.cast(has_mirror_image, "int32"), "float64") / ops.cast(tile, "float64")
-    cosine, sine = (wave[:bins] * weight for wave in _waves(tile, samples))
-    return ops.transpose(ops.concatenate([cosine, -sine], axis=0))
+    has_mirror_image = 2 * math.arange(bins, dtype="int32")[:, None] % tile != 0  # in the other half
+    weight = (1 + _double(has_mirror_image)) / _double(tile)
+    return math.transpose(math.concatenate([cosine[:bins] * weight, -sine[:bins] * weight], axis=0))
 
 
 def _complex_transform(tile, samples):
     """From (sample, part) to (part, frequency), parts being real and imaginary, `(2 * tile, 2 * samples)`."""
-    cosine, sine = _waves(tile, samples)
-    matrix = ops.stack([ops.stack([cosine, sine], axis=-1), ops.stack([-sine, cosine], axis=-1)])
-    return ops.reshape(matrix, (2 * tile, 2 * samples))
+    cosine, sine, math = _waves(tile, samples)
+    parts = [math.stack([cosine, sine], axis=-1), math.stack([-sine, cosine], axis=-1)]
+    return math.reshape(math.stack(parts), (2 * tile, 2 * samples))
 
 
 def _inverse_complex_transform(tile, samples):
     """From (frequency, part) to the first samples as (sample, part), `(2 * samples, 2 * tile)`."""
-    cosine, sine = map(ops.transpose, _waves(tile, samples))
-    matrix = ops.stack([ops.stack([cosine, -sine], axis=-1), ops.stack([sine, cosine], axis=-1)], axis=1)
-    return ops.reshape(matrix, (2 * samples, 2 * tile)) / ops.cast(tile, "float64")
+    cosine, sine, math = _waves(tile, samples)
+    cosine, sine = math.transpose(cosine), math.transpose(sine)
+    parts = [math.stack([cosine, -sine], axis=-1), math.stack([sine, cosine], axis=-1)]
+    return math.reshape(math.stack(parts, axis=1), (2 * samples, 2 * tile)) / _double(tile)

@@ -30,7 +30,7 @@ class Pair:
         MetricError: If a signal is empty, silent, not mono, not finite, or the lengths differ by more.
     """
 
-    def __init__(self, clean: np.ndarray, processed: np.ndarray, sample_rate: int):
+    def __init__(self, clean: np.ndarray, processed: np.ndarray, sample_rate: int) -> None:
         self.notes: list[str] = []
         sample_rate = _checked_rate(sample_rate)
         clean, processed = _checked(clean, "clean"), _checked(processed, "processed")

@@ -51,7 +51,9 @@ class ScoringPool:
     Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, jobs: int | None = None, dask: str | None = None, timeout: float | None = None):
+    def __init__(
+        self, jobs: int | None = None, dask: str | None = None, timeout: float | None = None
+    ) -> None:
         if jobs is not None and jobs < 1:
             raise MetricUsageError(f"jobs must be at least 1, not {jobs}.")
         self._timeout = timeout
@@ -63,10 +65,10 @@ class ScoringPool:
     def __enter__(self) -> "ScoringPool":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Stops the workers; work that was submitted and not gathered is dropped."""
         self._closed = True
         self._workers.close()
@@ -101,7 +103,7 @@ class ScoringPool:
         handle = self.submit(items)
         return (future.result() for future in handle.futures)
 
-    def _feed(self, items: list[ScoreItem], futures: tuple[Future, ...]):
+    def _feed(self, items: list[ScoreItem], futures: tuple[Future, ...]) -> None:
         """Runs in the feeder thread until all futures are decided."""
         try:
             waiting = deque(zip(items, futures, strict=True))
@@ -118,7 +120,7 @@ class ScoringPool:
         for future in futures:
             future.cancel()
 
-    def _top_up(self, waiting: deque, running: dict):
+    def _top_up(self, waiting: deque, running: dict) -> None:
         """Hands out work until every worker has enough."""
         while waiting and len(running) < _PER_WORKER * self._workers.count():
             item, future = waiting.popleft()
@@ -127,7 +129,7 @@ class ScoringPool:
     def _start(self, item: ScoreItem) -> Future:
         return self._workers.submit(_timed_score, item, self._timeout)
 
-    def _run_alone(self, suspects: list[tuple[ScoreItem, Future]]):
+    def _run_alone(self, suspects: list[tuple[ScoreItem, Future]]) -> None:
         for item, future in suspects:
             if self._closed:
                 return
@@ -176,7 +178,7 @@ class _LocalWorkers:
 
     crash_errors = (WorkerDied,)
 
-    def __init__(self, jobs: int | None):
+    def __init__(self, jobs: int | None) -> None:
         self._jobs = jobs
         self._workers = None
 
@@ -192,7 +194,7 @@ class _LocalWorkers:
             self._workers = Workers(self.count())
         return self._workers.submit(function, *arguments)
 
-    def close(self):
+    def close(self) -> None:
         workers, self._workers = self._workers, None
         if workers is not None:
             workers.close()
@@ -201,7 +203,7 @@ class _LocalWorkers:
 class _DaskWorkers:
     """The workers of a dask cluster, each of which has the package installed and sees the files."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str) -> None:
         try:
             import distributed
         except ImportError as error:
@@ -219,14 +221,14 @@ class _DaskWorkers:
     def submit(self, function: Callable, *arguments) -> Future:
         return _as_concurrent(self._client.submit(function, *arguments, pure=False))
 
-    def close(self):
+    def close(self) -> None:
         self._client.close()
 
 
 def _as_concurrent(dask_future) -> Future:
     future = Future()
 
-    def copy(done):
+    def copy(done) -> None:
         error = done.exception()
         if error is not None:
             future.set_exception(error)

@@ -34,7 +34,7 @@ _REFUSED = (
 )
 
 
-def check_keras_file(path: Path):
+def check_keras_file(path: Path) -> None:
     """Raises `ModelError` if a `.keras` file is damaged, too large, or holds anything but data."""
     members = read_archive(path, (CONFIG, METADATA, WEIGHTS))
     config = _parsed(members[CONFIG], path)
@@ -101,7 +101,7 @@ def _parsed(text: bytes, path: Path) -> dict:
 # --- configurations
 
 
-def _check_config(config: dict, path: Path):
+def _check_config(config: dict, path: Path) -> None:
     """Checks that this is an enhancer, with a front end of ours and a network of known parts."""
     kind, inside = config.get("class_name"), config.get("config")
     if kind not in MODELS or config.get("registered_name") != f"{OURS}{kind}":
@@ -127,7 +127,7 @@ def _check_config(config: dict, path: Path):
     check_parts(config, path)
 
 
-def check_parts(config, path: Path):
+def check_parts(config, path: Path) -> None:
     """Raises `ModelError` if a configuration names code, is nested too deeply, or has sizes beyond reason.
 
     Args:
@@ -177,7 +177,7 @@ def _is_of_the_program(registered: object) -> bool:
     return is_own and keras is not None and keras.saving.get_registered_object(registered) is not None
 
 
-def _check_part(part: dict, path: Path):
+def _check_part(part: dict, path: Path) -> None:
     kind, module, registered = (part.get(name) for name in ("class_name", "module", "registered_name"))
     if any(not isinstance(name, (str, type(None))) for name in (kind, module, registered)) or kind is None:
         raise ModelError(f"{path}: names a part that is no name; get it again.")
@@ -260,7 +260,7 @@ def _bytes_of(dataset, name: str, path: Path) -> int:
     return math.prod(dataset.shape) * dataset.dtype.itemsize
 
 
-def _check_unpacked(size: int, path: Path):
+def _check_unpacked(size: int, path: Path) -> None:
     if size > limits.MOST_UNPACKED:
         raise ModelError(f"{path}: its arrays take more than {limits.MOST_UNPACKED:,} bytes; it is not read.")
 

@@ -65,7 +65,7 @@ class Entry:
             raise ModelError(f"{self.folder / REGISTRY}: '{self.name}' has no output of {SLICE} samples.")
         return recorded
 
-    def check(self):
+    def check(self) -> None:
         """Raises `ModelError` if a file is missing or is not the one that was registered."""
         _check_sum(self.path, self.facts["sha256"], self.name)
         if self.twin is not None:
@@ -85,7 +85,7 @@ class Found:
     entry: Entry | None = None
 
 
-def register_classes():
+def register_classes() -> None:
     """Makes the classes of this package known to `keras.saving.load_model`; imports Keras."""
     for module in pkgutil.iter_modules(models.__path__, f"{models.__name__}."):
         importlib.import_module(module.name)

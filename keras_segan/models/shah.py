@@ -40,7 +40,7 @@ class Perceptron(layers.Layer):
         fan_in_scaling: bool = False,
         bias_deviation: float = 0.0,
         **kwargs,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.units = tuple(units)
         self.activation = activation
@@ -49,7 +49,7 @@ class Perceptron(layers.Layer):
         self.fan_in_scaling = fan_in_scaling
         self.bias_deviation = bias_deviation
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> None:
         """Creates the kernels, then the biases."""
         sizes = (input_shape[-1], *self.units)
         self.kernels = [
@@ -90,7 +90,7 @@ def _normal(deviation: float):
     return keras.initializers.RandomNormal(0.0, float(deviation)) if deviation else keras.initializers.Zeros()
 
 
-def _check(kind: str, value: str, known: tuple):
+def _check(kind: str, value: str, known: tuple) -> None:
     if value not in known:
         raise ValueError(f"{kind} must be one of {', '.join(known)}, not '{value}'")
 

@@ -51,7 +51,7 @@ def _drop(x, rate: float, scale_at_test: bool):
     return layers.Rescaling(1 - rate)(dropped) if scale_at_test else dropped
 
 
-def pass_centre_frame(network: keras.Model):
+def pass_centre_frame(network: keras.Model) -> None:
     """Sets a network's weights so that its output is the middle frame of its context, unchanged.
 
     The first 2 x bins units of each hidden layer carry the positive and the negative part of the frame. All

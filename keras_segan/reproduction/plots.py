@@ -218,7 +218,7 @@ class ImageRow:
     axes: tuple[str, str] = ("frame", "band")
 
 
-def images(rows: Sequence[ImageRow], path: Path):
+def images(rows: Sequence[ImageRow], path: Path) -> None:
     """Draws rows of images, one below the other.
 
     Args:

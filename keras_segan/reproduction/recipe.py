@@ -41,7 +41,7 @@ __all__ = ["BaseSettings", "Paper", "Plan", "Published", "Recipe", "load", "name
 
 PACKAGE = "keras_segan.reproductions"
 MINI = "mini"
-SOURCES = ("published", "original-code", "ours", "claim")
+SOURCES = ("published", "original-code", "others", "ours", "claim")
 UNSAFE_GRADES = ("unverified", "disputed", "secondary")  # not to be printed as published without a flag
 
 

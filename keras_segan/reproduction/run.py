@@ -351,7 +351,7 @@ def _usable(manifest: Manifest, request: Request, run: Run) -> Manifest:
     return Manifest(kept, manifest.corpus)
 
 
-def _check_same_data(manifest: Manifest, run: Run):
+def _check_same_data(manifest: Manifest, run: Run) -> None:
     """Raises if a run that is resumed was started on other data."""
     stored = run.folder / "manifest.csv"
     if stored.exists() and [u.id for u in Manifest.read(stored).utterances] != [

@@ -76,7 +76,7 @@ class BaseSettings:
             _check_value(field.name, getattr(self, field.name), about(field))
         self.check()
 
-    def check(self):
+    def check(self) -> None:
         """Raises `ValueError` where settings do not fit each other, before anything is written."""
 
     @property

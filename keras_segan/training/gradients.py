@@ -30,7 +30,7 @@ class ClipByNorm:
 
     variables: Sequence[keras.Variable] = ()
 
-    def __init__(self, limit: float):
+    def __init__(self, limit: float) -> None:
         self.limit = limit
 
     def __call__(self, own: list, watched: list) -> list:
@@ -46,7 +46,7 @@ class Leftover:
         network: The network.
     """
 
-    def __init__(self, network: keras.Model):
+    def __init__(self, network: keras.Model) -> None:
         self.variables = [
             keras.Variable(ops.zeros(v.shape), trainable=False) for v in network.trainable_variables
         ]
@@ -62,12 +62,12 @@ class Leftover:
             variable.assign(variable + gradient)
         return self.gradients
 
-    def set(self, gradients: Sequence):
+    def set(self, gradients: Sequence) -> None:
         """Replaces the gradients."""
         for variable, gradient in zip(self.variables, gradients, strict=True):
             variable.assign(gradient)
 
-    def scale(self, factor):
+    def scale(self, factor) -> None:
         """Multiplies all of them: clipping is done in place."""
         for variable in self.variables:
             variable.assign(variable * factor)
@@ -87,7 +87,7 @@ class JointClip:
         SpeechBrain, `Brain.fit_batch` and `check_gradients`.
     """
 
-    def __init__(self, mine: Leftover, theirs: Leftover, limit: float):
+    def __init__(self, mine: Leftover, theirs: Leftover, limit: float) -> None:
         self.mine = mine
         self.theirs = theirs
         self.limit = limit

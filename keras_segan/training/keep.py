@@ -61,7 +61,9 @@ class Best(Keep):
 
     name = "best"  # in the checkpoint
 
-    def __init__(self, network: keras.Model, column: str, higher_is_better: bool = False, first: int = 0):
+    def __init__(
+        self, network: keras.Model, column: str, higher_is_better: bool = False, first: int = 0
+    ) -> None:
         self.network = network
         self.column = column
         self.sign = 1.0 if higher_is_better else -1.0
@@ -99,7 +101,7 @@ class MeanOfLast(Keep):
 
     name = "mean"  # in the checkpoint
 
-    def __init__(self, network: keras.Model, rounds: int):
+    def __init__(self, network: keras.Model, rounds: int) -> None:
         if rounds < 1:
             raise ValueError(f"The mean of the last {rounds} rounds does not exist; keep at least one.")
         self.network = network
@@ -141,7 +143,7 @@ class KeepAll(Keep):
         rules: Rules by name.
     """
 
-    def __init__(self, rules: Mapping[str, Keep]):
+    def __init__(self, rules: Mapping[str, Keep]) -> None:
         self.rules = dict(rules)
 
     def after_round(self, position: int, row: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ class ListeningReader(UtteranceReader):
         **settings: Of `UtteranceReader`.
     """
 
-    def __init__(self, levels: dict[str, tuple[float, ...]], **settings):
+    def __init__(self, levels: dict[str, tuple[float, ...]], **settings) -> None:
         super().__init__(**settings)
         self.levels = levels
 

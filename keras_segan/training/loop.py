@@ -140,7 +140,9 @@ class Training:
         done: Number of complete rounds.
     """
 
-    def __init__(self, steps: Mapping[str, Step], source: Source, rounds: Rounds, run: Run, keep: Keep):
+    def __init__(
+        self, steps: Mapping[str, Step], source: Source, rounds: Rounds, run: Run, keep: Keep
+    ) -> None:
         self.steps = dict(steps)
         self.source = source
         self.rounds = rounds

@@ -150,7 +150,7 @@ class Material:
 
     enhancer_class: type[Enhancer] = Enhancer
 
-    def __init__(self, front_end: Any, reader: UtteranceReader, utterances: Sequence[Utterance]):
+    def __init__(self, front_end: Any, reader: UtteranceReader, utterances: Sequence[Utterance]) -> None:
         self.front_end = front_end
         self.reader = reader
         self.utterances = tuple(utterances)
@@ -243,7 +243,7 @@ class MetricFeedback:
         sampler: Sampler,
         scorer: Scorer,
         schedule: Schedule,
-    ):
+    ) -> None:
         self.steps = steps
         self.material = material
         self.sampler = sampler
@@ -262,7 +262,7 @@ class MetricFeedback:
         self._run: Run | None = None
         self._in_round = False
 
-    def attach(self, run: Run, manifest: Manifest):
+    def attach(self, run: Run, manifest: Manifest) -> None:
         """Names the run folder, where the history lies, and the pairs that are evaluated."""
         self._run = run
         evaluation = self.schedule.evaluation
@@ -319,7 +319,7 @@ class MetricFeedback:
         facts |= {"sampler": record.pop("sampler"), "record": record}
         return facts, {f"fresh-{index}": waveform for index, waveform in self._fresh.items()}
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state; in an epoch's middle what is known is skipped from its beginning."""
         self.sampler.restore(state["sampler"])
         self.noisy_scores = {index: tuple(scores) for index, scores in state["noisy_scores"]}
@@ -395,7 +395,7 @@ class MetricFeedback:
         triples = [(u.id, reader.clean(u), reader.noisy(u)) for u in utterances]
         return new, self.scorer.submit(self.scorer.definitions, triples)
 
-    def _end_scoring(self):
+    def _end_scoring(self) -> None:
         """Waits for the scores of the epoch's utterances, if they are awaited."""
         if self._scoring is None:
             return
@@ -407,13 +407,13 @@ class MetricFeedback:
             if noisy is not None:
                 self._remember_noisy(noisy[0], self.scorer.gather(noisy[1]))
 
-    def _remember_noisy(self, indices: list[int], results: list):
+    def _remember_noisy(self, indices: list[int], results: list) -> None:
         self._note_failures(results)
         for index, result in zip(indices, results, strict=True):
             if result.failure is None:
                 self.noisy_scores[index] = self.scorer.labels(result.scores)
 
-    def _note_failures(self, results: list):
+    def _note_failures(self, results: list) -> None:
         for result in results:
             if result.failure is not None:
                 self.run.note(f"{result.id} could not be scored and was left out ({result.failure.message}).")
@@ -445,7 +445,7 @@ class MetricFeedback:
             self.run.advance(ENHANCING_COST * len(block), where)
         return handles
 
-    def _end_evaluations(self):
+    def _end_evaluations(self) -> None:
         """Waits for the scores of the evaluation and notes their means."""
         evaluations, self._evaluations = self._evaluations, {}
         for key, handles in evaluations.items():
@@ -625,7 +625,7 @@ def count_steps(
     return steps, cost, CHECKPOINT_BYTES * generators + wav_bytes * sampler.drawn * epochs
 
 
-def check_warm_up(warm_up_epochs: int, epochs: int):
+def check_warm_up(warm_up_epochs: int, epochs: int) -> None:
     """Raises `ValueError` if a warm-up leaves nothing of the training."""
     if warm_up_epochs >= epochs:
         raise ValueError("epochs must be more than warm_up_epochs, which are the first of them.")
@@ -645,8 +645,8 @@ def long_enough(manifest: Manifest, samples: int, run: Run | None = None) -> Man
         names = sorted(u.id for u in short)
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         run.note(
-            f"{len(short)} training pairs are shorter than {least:.2f} s, which the discriminator needs, and "
-            f"are left out: {shown}."
+            f"{len(short)} training {'pair is' if len(short) == 1 else 'pairs are'} shorter than "
+            f"{least:.2f} s, which the discriminator needs, and left out: {shown}."
         )
     return Manifest(tuple(u for u in manifest.utterances if u not in short), manifest.corpus)
 

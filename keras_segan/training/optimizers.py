@@ -23,12 +23,12 @@ class Adam(keras.optimizers.Adam):
         ValueError: For `amsgrad=True`.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError(f"{type(self).__name__} has no amsgrad; use keras.optimizers.Adam.")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient, variable, learning_rate) -> None:
         """Moves one variable."""
         index = self._get_variable_index(variable)
         first, second = self._momentums[index], self._velocities[index]
@@ -67,7 +67,7 @@ class TorchAdam(Adam):
         **kwargs: Of `keras.optimizers.Adam`.
     """
 
-    def __init__(self, learning_rate=5e-4, epsilon: float = 1e-8, **kwargs):
+    def __init__(self, learning_rate=5e-4, epsilon: float = 1e-8, **kwargs) -> None:
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
 
     def uncorrected_epsilon(self, power):

@@ -48,7 +48,7 @@ def pretrain(
     learning_rate: float = 5e-4,
     seed: int = 0,
     progress: Callable[[str], object] = lambda sentence: None,
-):
+) -> None:
     """Trains all hidden layers one after the other, the first on Gaussian, the others on Bernoulli units.
 
     Args:

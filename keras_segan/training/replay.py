@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-def python2_shuffle(items: list, rng: random.Random):
+def python2_shuffle(items: list, rng: random.Random) -> None:
     """Shuffles in place as Python 2's `random.shuffle` did, the original's order for the same seed.
 
     Args:
@@ -31,7 +31,7 @@ class SampleStream(Generic[Item]):
         MetricGAN.py, `Generator_train_data_generator` and `Discriminator_train_data_generator`.
     """
 
-    def __init__(self, items: list[Item], rng: random.Random):
+    def __init__(self, items: list[Item], rng: random.Random) -> None:
         self.items = items
         self.rng = rng
         self._next = 0
@@ -87,6 +87,6 @@ class ReplayBuffer(Generic[Item]):
         python2_shuffle(total, self.rng)
         return total
 
-    def remember(self, current: list[Item]):
+    def remember(self, current: list[Item]) -> None:
         """Adds the samples of this epoch, in their present order."""
         self.history = self.history + current

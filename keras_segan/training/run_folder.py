@@ -21,6 +21,7 @@ import filelock
 import numpy as np
 from tqdm import tqdm
 
+from keras_segan.backends import BACKENDS
 from keras_segan.errors import RecipeError, RecipeUsageError
 
 KEPT_CHECKPOINTS = 2
@@ -29,9 +30,7 @@ _STATE = "__state__"
 _PACKAGES = (
     "keras_segan",
     "keras",
-    "tensorflow",
-    "jax",
-    "torch",
+    *BACKENDS,
     "numpy",
     "soundfile",
     "soxr",
@@ -52,7 +51,9 @@ class Run:
         stop_after: Seconds after which training stops at the next step; `None` for never.
     """
 
-    def __init__(self, folder: Path | str, pool=None, quiet: bool = False, stop_after: float | None = None):
+    def __init__(
+        self, folder: Path | str, pool=None, quiet: bool = False, stop_after: float | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.pool = pool
         self.quiet = quiet
@@ -66,7 +67,7 @@ class Run:
             self.folder.resolve() / "run.lock", is_singleton=True, thread_local=False
         )
 
-    def _claim(self):
+    def _claim(self) -> None:
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout as error:
@@ -154,18 +155,18 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def write_text(self, name: str, text: str):
+    def write_text(self, name: str, text: str) -> None:
         """Writes a text file atomically."""
         path = self.path(name)
         temporary = path.with_name(path.name + ".writing")
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
 
-    def write_json(self, name: str, content):
+    def write_json(self, name: str, content) -> None:
         """Writes a JSON file atomically."""
         self.write_text(name, json.dumps(content, indent=2) + "\n")
 
-    def write_csv(self, name: str, rows: list[dict]):
+    def write_csv(self, name: str, rows: list[dict]) -> None:
         """Writes rows as CSV atomically; columns are the union of the rows' keys, in order of appearance."""
         path = self.path(name)
         temporary = path.with_name(path.name + ".writing")
@@ -175,13 +176,13 @@ class Run:
             writer.writerows(rows)
         os.replace(temporary, path)
 
-    def note(self, sentence: str):
+    def note(self, sentence: str) -> None:
         """Tells the user something on stderr and keeps it for the report."""
         if sentence not in self.notes:
             self.notes.append(sentence)
             tqdm.write(f"Note: {sentence}", file=sys.stderr)
 
-    def say(self, sentence: str):
+    def say(self, sentence: str) -> None:
         """Tells the user something on stderr, unless the run is quiet."""
         if not self.quiet:
             tqdm.write(sentence, file=sys.stderr)
@@ -191,12 +192,12 @@ class Run:
         """Whether training is to stop at the next step."""
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def log_epoch(self, row: dict):
+    def log_epoch(self, row: dict) -> None:
         """Adds a row to `log.csv`."""
         self.log.append(row)
         self.write_csv("log.csv", self.log)
 
-    def save_checkpoint(self, position: int, arrays: Mapping[str, np.ndarray], state: dict):
+    def save_checkpoint(self, position: int, arrays: Mapping[str, np.ndarray], state: dict) -> None:
         """Saves everything that training needs to go on; older checkpoints go.
 
         Args:
@@ -237,7 +238,7 @@ class Run:
         found = [(_CHECKPOINT.search(p.name), p) for p in (self.folder / "checkpoints").glob("*.npz")]
         return sorted((int(match[1]), path) for match, path in found if match)
 
-    def start_progress(self, total: float, done: float = 0.0):
+    def start_progress(self, total: float, done: float = 0.0) -> None:
         """Opens the progress bar.
 
         Args:
@@ -254,7 +255,7 @@ class Run:
             mininterval=0.5,
         )
 
-    def advance(self, work: float, description: str):
+    def advance(self, work: float, description: str) -> None:
         """Moves the progress bar; a log file gets a line from time to time instead.
 
         Args:
@@ -272,7 +273,7 @@ class Run:
             self._last_line = time.monotonic()
             self.say(f"{100 * self._done / max(self._bar.total, 1e-9):.0f} %, {description}")
 
-    def end_progress(self):
+    def end_progress(self) -> None:
         """Closes the progress bar."""
         if self._bar is not None:
             self._bar.close()
@@ -341,7 +342,7 @@ def commit() -> str:
         return ""
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]):
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an .npz file atomically."""
     temporary = path.with_name(path.name + ".writing")
     with open(temporary, "wb") as file:
@@ -374,7 +375,7 @@ def _as_numpy(variable):
     return variable.numpy() if hasattr(variable, "numpy") else variable
 
 
-def assign_variables(groups: Mapping[str, Iterable], arrays: Mapping[str, np.ndarray]):
+def assign_variables(groups: Mapping[str, Iterable], arrays: Mapping[str, np.ndarray]) -> None:
     """Assigns what `variables_to_arrays` named.
 
     Raises:

@@ -1,11 +1,11 @@
-"""What MetricGAN, MetricGAN+ and MetricGAN-OKD train on, in which order: one class for each paper."""
+"""What a game with metric feedback trains on, in which order; each paper has a sampler of its own."""
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keras_segan.data.manifest import Manifest
-from keras_segan.training.replay import ReplayBuffer, SampleStream, python2_shuffle
+from keras_segan.training.replay import ReplayBuffer
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Sampler:
 
     kinds = ("clean", "enhanced", "noisy")
 
-    def __init__(self, utterances: int, validation: int, per_epoch: int, seed: int):
+    def __init__(self, utterances: int, validation: int, per_epoch: int, seed: int) -> None:
         self.rng = random.Random(seed)
         self.order = list(range(utterances))
         self.validation = list(range(validation))
@@ -103,195 +103,10 @@ class Sampler:
             "history": [(e.kind, e.utterance, e.epoch, e.scores) for e in self.replay.history],
         }
 
-    def restore(self, state: dict):
+    def restore(self, state: dict) -> None:
         """Goes on from a state."""
         version, numbers, gauss = state["random"]
         self.rng.setstate((version, tuple(numbers), gauss))
         self.order = state["order"]
         self.validation = state["validation"]
         self.replay.history = [Example(*entry[:3], tuple(entry[3])) for entry in state["history"]]
-
-
-class MetricGANSampler(Sampler):
-    """MetricGAN: clean and enhanced utterances shuffled together, a tenth of all that came before.
-
-    Args:
-        utterances: Number of training utterances.
-        validation: Number of validation utterances.
-        per_epoch: Utterances drawn for an epoch.
-        seed: Of the order.
-        history_divisor: One in so many earlier examples, clean ones included, is trained on again.
-        prefetch: See `replay.SampleStream.take`.
-
-    Reference:
-        MetricGAN.py, the loop over `gan_epoch`.
-    """
-
-    kinds = ("clean", "enhanced")
-
-    def __init__(
-        self,
-        utterances: int,
-        validation: int,
-        per_epoch: int = 100,
-        seed: int = 999,
-        history_divisor: int = 10,
-        prefetch: int = 1,
-    ):
-        super().__init__(utterances, validation, per_epoch, seed)
-        self.prefetch = prefetch
-        self.replay = ReplayBuffer(self.rng, history_divisor)
-        python2_shuffle(self.order, self.rng)
-        python2_shuffle(self.validation, self.rng)
-
-    def utterances(self, epoch: int) -> list[int]:
-        """Shuffles all utterances and takes the first ones."""
-        python2_shuffle(self.order, self.rng)
-        return self.order[: self.per_epoch]
-
-    def generator_order(self, drawn: list[int]) -> list[int]:
-        """Returns them in order, but the original's queue shuffles when it starts anew."""
-        return list(SampleStream(list(drawn), self.rng).take(len(drawn), self.prefetch))
-
-    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
-        """Yields this epoch's examples, those with a share of the history, and this epoch's again."""
-        examples = in_turn(current, "enhanced") + in_turn(current, "clean")
-        python2_shuffle(examples, self.rng)
-        stream = SampleStream(examples, self.rng)
-        yield list(stream.take(len(examples), self.prefetch))
-        past = self.replay.current_and_past(examples)
-        yield list(SampleStream(past, self.rng).take(len(past), self.prefetch))
-        self.replay.remember(examples)
-        yield list(stream.take(len(examples), self.prefetch))
-
-    def steps(self, epoch: int) -> int:
-        """Three times the current ones and the share of the history."""
-        current = 2 * self.drawn
-        return 3 * current + (epoch - 1) * current // self.replay.divisor
-
-
-class MetricGANPlusSampler(Sampler):
-    """MetricGAN+: three steps for each utterance, a fifth of all enhanced utterances.
-
-    Args:
-        utterances: Number of training utterances.
-        validation: Number of validation utterances.
-        per_epoch: Utterances drawn for an epoch, more than once only if there are fewer.
-        seed: Of the order.
-        history_share: Share of the history that is trained on again.
-
-    Reference:
-        SpeechBrain, `MetricGanBrain.on_fit_start`, `train_discriminator`; its own random numbers are
-        torch's.
-    """
-
-    def __init__(
-        self,
-        utterances: int,
-        validation: int,
-        per_epoch: int = 100,
-        seed: int = 0,
-        history_share: float = 0.2,
-    ):
-        super().__init__(utterances, validation, per_epoch, seed)
-        self.history_share = history_share
-
-    @property
-    def drawn(self) -> int:
-        """Number of utterances of an epoch."""
-        return self.per_epoch
-
-    def utterances(self, epoch: int) -> list[int]:
-        """Draws utterances that depend on seed and epoch only."""
-        rng = random.Random(f"{self.seed} {epoch}")
-        if len(self.order) < self.per_epoch:
-            return rng.choices(self.order, k=self.per_epoch)
-        return rng.sample(self.order, self.per_epoch)
-
-    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
-        """Yields this epoch's examples, a share of the history, this epoch's again.
-
-        The history holds enhanced utterances, this epoch's included.
-        """
-        examples = in_turn(current, "clean", "enhanced", "noisy")
-        enhanced = {e.utterance: replace(e, kind="replayed") for e in in_turn(current, "enhanced")}
-        self.replay.remember(list(enhanced.values()))
-        history = self.replay.history
-        yield examples
-        yield self.rng.sample(history, self._share(len(history)))
-        yield examples
-
-    def _share(self, history: int) -> int:
-        return min(max(1, round(self.history_share * history)), history)
-
-    def steps(self, epoch: int) -> int:
-        """Twice three for each utterance and the share of the history."""
-        return 6 * self.drawn + self._share(epoch * self.drawn)
-
-
-class OKDSampler(Sampler):
-    """MetricGAN-OKD: the output of one generator, drawn in each epoch; a fifth of the history.
-
-    Args:
-        utterances: Number of training utterances.
-        validation: Number of validation utterances.
-        per_epoch: Utterances drawn for an epoch.
-        seed: Of the order.
-        history_share: Share of the earlier enhanced utterances that is trained on again.
-
-    Reference:
-        Shin et al., ICML 2023; the authors' program, folder SE.
-    """
-
-    def __init__(
-        self,
-        utterances: int,
-        validation: int,
-        per_epoch: int = 100,
-        seed: int = 1,
-        history_share: float = 0.2,
-    ):
-        super().__init__(utterances, validation, per_epoch, seed)
-        self.history_share = history_share
-
-    def utterances(self, epoch: int) -> list[int]:
-        """Draws utterances without replacement."""
-        return self.rng.sample(self.order, self.drawn)
-
-    def enhancing_generator(self, generators: int) -> int:
-        """Draws a generator."""
-        return self.rng.randrange(generators)
-
-    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
-        """Yields this epoch's examples, a share of the history with this epoch's enhanced ones, and again."""
-        examples, enhanced = in_turn(current, "enhanced", "noisy", "clean"), in_turn(current, "enhanced")
-        yield examples
-        history = self.replay.history
-        past = self.rng.sample(history, int(self.history_share * len(history))) + enhanced
-        self.rng.shuffle(past)
-        yield past
-        self.replay.remember(enhanced)
-        yield examples
-
-    def steps(self, epoch: int) -> int:
-        """Twice three for each utterance, the share of the history and each enhanced one."""
-        return 7 * self.drawn + int(self.history_share * (epoch - 1) * self.drawn)
-
-
-class ListeningSampler(OKDSampler):
-    """MetricGAN-OKD's listening enhancement: enhanced speech and speech that was not changed, both in noise.
-
-    NELE-GAN trains on examples of another program (SSDRC) in the place of the unchanged ones, which is not
-    at hand.
-    """
-
-    kinds = ("enhanced", "noisy")
-
-    def passes(self, epoch: int, current: Current) -> Iterator[list[Example]]:
-        """As for speech enhancement, without clean ones: there is no listening without noise."""
-        heard = [{kind: e for kind, e in examples.items() if kind != "clean"} for examples in current]
-        yield from super().passes(epoch, heard)
-
-    def steps(self, epoch: int) -> int:
-        """Twice two for each utterance, the share of the history and each enhanced one."""
-        return super().steps(epoch) - 2 * self.drawn

@@ -27,7 +27,7 @@ class Batches:
 
     def __init__(
         self, examples: Examples, size: int, seed: int, rounds: Rounds, steps: tuple[str, ...] = (TRAIN,)
-    ):
+    ) -> None:
         self.examples = examples
         self.size = size
         self.seed = seed

@@ -37,7 +37,7 @@ class Step:
         others: Sequence[keras.Model] = (),
         prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         jit: bool = False,
-    ):
+    ) -> None:
         self.players = tuple(players)
         self.shapes = dict(shapes)
         self.others = tuple(others)

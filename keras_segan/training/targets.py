@@ -56,7 +56,7 @@ def single(text: str, names: Mapping[str, str]) -> Target:
     """Reads the target of a paper that has one; see `parse`."""
     found = parse(text, names)
     if len(found) > 1:
-        raise MetricUsageError(f"This paper optimises one metric, not '{text}'; metricgan_okd takes several.")
+        raise MetricUsageError(f"This paper optimises one metric, not '{text}'; name one of them.")
     return found[0]
 
 
@@ -88,7 +88,7 @@ class Scorer:
         definitions: Definition ids of all that labels are made of.
     """
 
-    def __init__(self, pool, targets: tuple[Target, ...], shown, sample_rate: int, chosen_by=None):
+    def __init__(self, pool, targets: tuple[Target, ...], shown, sample_rate: int, chosen_by=None) -> None:
         self.pool = pool
         self.targets = targets
         self.definitions = tuple(dict.fromkeys(name for target in targets for name in target.maps))

@@ -185,7 +185,7 @@ def test_a_backend_that_cannot_be_used_is_told_of_in_a_sentence(name, words, tmp
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.stdout.startswith("BackendError")
+    assert done.stdout.startswith("BackendUsageError")
     assert words in done.stdout
 
 

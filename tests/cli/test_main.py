@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 import time
@@ -99,9 +100,8 @@ def test_plan_says_steps_time_and_disk(capsys, tmp_path, monkeypatch):
 )
 def test_the_full_schedule_has_as_many_steps_as_the_original(paper, variant, utterances, steps):
     from keras_segan.data.manifest import Manifest, Utterance
-    from keras_segan.reproduction.recipe import load
 
-    module = load(paper)
+    module = importlib.import_module(f"keras_segan.reproductions.{paper}")
     config = module.VARIANTS[variant]
     manifest = Manifest(tuple(Utterance(str(n), None, None) for n in range(utterances)))
     sampler = module.sampler(config, manifest)

@@ -320,7 +320,7 @@ def test_the_real_voicebank_files(shared):
 def test_the_real_metricgan_files(shared):
     folder = shared("data/metricgan_timit_mini")
     manifest = corpora.load(folder)
-    assert manifest.corpus == "metricgan-timit"
+    assert manifest.corpus == "timit-noise10"
     assert {split: len(manifest.split(split)) for split in corpora.SPLITS} == {
         "train": 10,
         "validation": 10,

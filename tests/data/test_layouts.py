@@ -99,13 +99,13 @@ def test_metricgan_files_are_known_by_their_factor_and_not_by_their_names(tmp_pa
             pair(tmp_path / "tenth", f"{split}/Clean", f"{split}/Noisy", f"Train_{k}.wav", 0.1)
             pair(tmp_path / "whole", f"{split}/Clean", f"{split}/Noisy", f"Train_{k}.wav", 1.0)
     tenth, whole = corpora.load(tmp_path / "tenth"), corpora.load(tmp_path / "whole")
-    assert (tenth.corpus, whole.corpus) == ("metricgan-timit", "folder")
+    assert (tenth.corpus, whole.corpus) == ("timit-noise10", "folder")
     assert {u.scale for u in tenth.utterances} == {10.0}
     assert {u.scale for u in whole.utterances} == {1.0}
     assert {u.split for u in tenth.utterances} == {"train", "validation"}
     assert {u.split for u in whole.utterances} == {"train", "test"}
     given = corpora.load(tmp_path / "tenth", scale=5.0)
-    assert given.corpus == "metricgan-timit"
+    assert given.corpus == "timit-noise10"
     assert {u.scale for u in given.utterances} == {5.0}
 
 
@@ -121,7 +121,7 @@ def test_the_tree_of_metricgans_author(tmp_path):
     with pytest.raises(DataError, match=r"Train_9\.wav: this file has no partner"):
         corpora.load(tmp_path)
     manifest = corpora.load(tmp_path, ignore_unpaired=True)
-    assert manifest.corpus == "metricgan-timit"
+    assert manifest.corpus == "timit-noise10"
     assert len(manifest) == 2 * 2 * 2 * 2
     first = manifest.utterances[0]
     assert (first.id, first.noise, first.snr, first.scale) == (

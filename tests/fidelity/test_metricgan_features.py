@@ -7,7 +7,8 @@ import pytest
 
 from keras_segan import audio, dsp
 from keras_segan.models.base import SpectralMaskFrontEnd
-from keras_segan.training.samplers import Example, MetricGANSampler
+from keras_segan.reproductions.metricgan import Sampler
+from keras_segan.training.samplers import Example
 
 from ..helpers import beginning
 
@@ -102,7 +103,7 @@ class Trace:
         self.trace = trace
         self.first = trace["initial"]["train_after_first_shuffle"]
         counts = len(self.first), trace["n_test"], trace["num_of_sampling"]
-        self.sampler = MetricGANSampler(*counts, trace["seed"], prefetch=trace["prefetch"])
+        self.sampler = Sampler(*counts, trace["seed"], prefetch=trace["prefetch"])
         # The order on disk: the sampler has just shuffled positions in it.
         self.on_disk = dict(zip(self.sampler.order, self.first, strict=True))
         self.fits = []

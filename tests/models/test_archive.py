@@ -90,7 +90,7 @@ MEMBERS = {
     "a configuration that is a list": ({archive.CONFIG: b"[]"}, "no model"),
     "a configuration of another model": (
         {archive.CONFIG: b'{"class_name": "Sequential"}'},
-        "not an Enhancer",
+        "not a model of this package",
     ),
     "brackets without end": ({archive.CONFIG: b"[" * 100_000}, "not readable"),
     "text that is not UTF-8": ({archive.CONFIG: b"\xff\xfe{"}, "not readable"),

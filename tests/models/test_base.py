@@ -106,7 +106,7 @@ def test_load_model_names_what_is_wrong(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
     for name, words in {
         tmp_path / "damaged.keras": "damaged",
-        tmp_path / "other.keras": "not an Enhancer",
+        tmp_path / "other.keras": "not a model of this package",
         tmp_path / "missing.keras": "no such file",
         "metricgan-peqs": "Unknown model",
     }.items():

@@ -64,8 +64,8 @@ def test_published_numbers_are_found_by_table_and_row():
     [
         (None, "mini", "mini"),
         (None, "voicebank-demand", "table2"),
-        (None, "metricgan-timit", "table1"),
-        ("code", "metricgan-timit", "table1"),
+        (None, "timit-noise10", "table1"),
+        ("code", "timit-noise10", "table1"),
         ("code", "mini", "table2"),
         (None, "folder", "table2"),
         ("table1", "voicebank-demand", "table1"),

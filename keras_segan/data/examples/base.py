@@ -89,7 +89,7 @@ class Transformed(Examples):
         function: Takes and returns an array.
     """
 
-    def __init__(self, examples: Examples, function: Callable[[Any], np.ndarray]):
+    def __init__(self, examples: Examples, function: Callable[[Any], np.ndarray]) -> None:
         self.examples = examples
         self.function = function
 

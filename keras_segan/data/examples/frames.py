@@ -17,7 +17,7 @@ class Frames(Examples):
         context: Frames before and after the centre; at an utterance's edges its first and last are repeated.
     """
 
-    def __init__(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], context: int):
+    def __init__(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]], context: int) -> None:
         noisy, clean, neighbours, levels = [], [], [], []
         start = 0
         for noisy_log, clean_log in pairs:

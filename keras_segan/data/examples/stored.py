@@ -60,7 +60,7 @@ class Stored(Examples):
         DataError: If the folder does not hold such files.
     """
 
-    def __init__(self, folder: Path | str, layout: Layout):
+    def __init__(self, folder: Path | str, layout: Layout) -> None:
         self.folder = Path(folder)
         self.layout = layout
         try:

@@ -50,7 +50,7 @@ def subtracted(noisy: np.ndarray) -> np.ndarray:
     return istft(spectrum * gain, nperseg=512)[1][: len(noisy)]
 
 
-def main():
+def main() -> None:
     """Writes the three files and `scores.json`."""
     clean = speech()
     added = noise(len(clean))

@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_segan.training.samplers import (
-    Example,
-    ListeningSampler,
-    MetricGANPlusSampler,
-    MetricGANSampler,
-    OKDSampler,
-)
+from keras_segan.reproductions.metricgan import Sampler as MetricGANSampler
+from keras_segan.reproductions.metricgan_okd import Sampler as OKDSampler
+from keras_segan.reproductions.metricgan_okd_listening import Sampler as ListeningSampler
+from keras_segan.reproductions.metricgan_plus import Sampler as MetricGANPlusSampler
+from keras_segan.training.samplers import Example
 
 SAMPLERS = [MetricGANSampler, MetricGANPlusSampler, OKDSampler, ListeningSampler]
 each_sampler = pytest.mark.parametrize("sampler_class", SAMPLERS)
