@@ -278,7 +278,7 @@ def build(settings: Settings) -> tuple[keras.Model, keras.Model]:
 
 def predictor_front_end(settings: Settings):
     """Builds the signal processing of the predictor."""
-    return qnet.front_end(settings.hop, settings.window, settings.centred)
+    return qnet.front_end(settings.hop, settings.window, "reflect" if settings.centred else "drop")
 
 
 def enhancer_front_end(settings: Settings) -> SpectralMaskFrontEnd:

@@ -8,6 +8,7 @@ import scipy.fft
 
 from keras_segan import dsp
 from keras_segan.audio import SAMPLE_RATE
+from keras_segan.front_ends import values
 from keras_segan.front_ends.moments import Piece
 
 
@@ -18,9 +19,9 @@ class MagnitudeFrontEnd:
         n_fft: Frame length in samples.
         hop: Distance of frames in samples.
         window: See `dsp.window`.
-        centred: Whether the first frame's centre is the first sample, the signal being reflected at both
-            ends; without it only whole frames are taken and the tail is dropped.
-        peak_normalised: Whether the waveform is divided by its largest magnitude.
+        ends: `"reflect"`: the first frame's centre is the first sample, and the signal is reflected at both
+            ends; `"drop"`: only whole frames are taken, and the tail is dropped.
+        normalisation: `"peak"`: the waveform is divided by its largest magnitude; or `"none"`.
         sample_rate: In Hz.
     """
 
@@ -31,19 +32,16 @@ class MagnitudeFrontEnd:
         n_fft: int = 512,
         hop: int = 256,
         window: str = "hamming-symmetric",
-        centred: bool = True,
-        peak_normalised: bool = True,
+        ends: str = "reflect",
+        normalisation: str = "peak",
         sample_rate: int = SAMPLE_RATE,
-    ):
-        dsp.window(window, 2)  # raises for an unknown one
-        if n_fft < 2 or n_fft % 2 or hop < 1 or sample_rate < 1:
-            raise ValueError("n_fft must be even, and n_fft, hop and sample_rate positive")
-        self.n_fft = n_fft
-        self.hop = hop
-        self.window = window
-        self.centred = centred
-        self.peak_normalised = peak_normalised
-        self.sample_rate = sample_rate
+    ) -> None:
+        self.n_fft = values.whole("n_fft", n_fft, 2)
+        self.hop = values.whole("hop", hop, 1, n_fft)
+        self.window = values.choice("window", window, dsp.WINDOWS)
+        self.ends = values.choice("ends", ends, ("reflect", "drop"))
+        self.normalisation = values.choice("normalisation", normalisation, ("peak", "none"))
+        self.sample_rate = values.rate(sample_rate)
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
@@ -58,11 +56,11 @@ class MagnitudeFrontEnd:
     @property
     def minimum_samples(self) -> int:
         """Shortest waveform: reflection needs more than half a frame, whole frames need one."""
-        return self.n_fft // 2 + 1 if self.centred else self.n_fft
+        return self.n_fft // 2 + 1 if self.ends == "reflect" else self.n_fft
 
     def measure(self, pieces: Iterable[Piece]) -> float | None:
         """Finds the largest magnitude of a whole utterance; `None` if nothing is divided by it."""
-        if not self.peak_normalised:
+        if self.normalisation == "none":
             return None
         return max((float(np.max(np.abs(piece), initial=0.0)) for piece, _, _ in pieces), default=0.0)
 
@@ -76,10 +74,10 @@ class MagnitudeFrontEnd:
         Returns:
             The magnitudes, float32 `(frames, bins)`, and `None`: there is no way back.
         """
-        if self.peak_normalised:
+        if self.normalisation == "peak":
             peak = np.max(np.abs(waveform)) if statistics is None else statistics
             waveform = waveform / np.float32(peak)
-        if self.centred:
+        if self.ends == "reflect":
             return np.abs(dsp.stft(waveform, self.n_fft, self.hop, self.window)), None
         framed = dsp.frames(np.asarray(waveform, np.float64), self.n_fft, self.hop)
         spectrum = scipy.fft.rfft(framed * dsp.window(self.window, self.n_fft), axis=-1)

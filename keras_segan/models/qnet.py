@@ -108,15 +108,13 @@ def scaled(network: keras.Model, factor: float, offset: float) -> keras.Model:
     return keras.Model(network.input, {"score": score}, name=f"{network.name}_scaled")
 
 
-def front_end(
-    hop: int = 128, window: str = "hann-periodic", centred: bool = False, peak_normalised: bool = False
-) -> MagnitudeFrontEnd:
+def front_end(hop: int = 128, window: str = "hann-periodic", ends: str = "drop") -> MagnitudeFrontEnd:
     """Builds the signal processing; defaults are those of the PyTorch program.
 
     Reference:
         seunghyeon528/Q-Net, dataset.py.
     """
-    return MagnitudeFrontEnd(512, hop, window, centred, peak_normalised)
+    return MagnitudeFrontEnd(512, hop, window, ends, normalisation="none")
 
 
 def torch_weights(state: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -70,6 +70,4 @@ def front_end() -> MagnitudeFrontEnd:
     Reference:
         Quality_net_training_Non_intrusive.py, `Sp_and_phase`.
     """
-    return MagnitudeFrontEnd(
-        n_fft=512, hop=256, window="hamming-symmetric", centred=True, peak_normalised=True
-    )
+    return MagnitudeFrontEnd(512, 256, "hamming-symmetric", ends="reflect", normalisation="peak")
