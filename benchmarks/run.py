@@ -28,6 +28,7 @@ GROUPS = {
     "other papers": "other_papers:rows",
     "signals": "signals:rows",
     "metrics": "metrics:rows",
+    "predictors": "predictors:rows",
 }
 HERE = Path(__file__).parent
 LAST = HERE.parent / "build" / "benchmarks.json"

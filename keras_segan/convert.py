@@ -17,8 +17,8 @@ import numpy as np
 from keras_segan import front_ends, limits
 from keras_segan.errors import ModelError, ModelUsageError
 from keras_segan.layers import keras2_hard_sigmoid
-from keras_segan.models import archive, metricgan, metricgan_plus, torch_layout, xu
-from keras_segan.models.base import Enhancer
+from keras_segan.models import archive, metricgan, metricgan_plus, qualitynet, torch_layout, xu
+from keras_segan.models.base import Enhancer, Predictor
 
 VARIANTS = {"table1": "none", "table2": "log1p"}  # compression of MetricGAN's two programs
 LEAKY_SLOPE = metricgan.LEAKY_SLOPE
@@ -31,14 +31,14 @@ class Conversion:
     """A converted model.
 
     Attributes:
-        model: The enhancer.
+        model: The enhancer, or the predictor.
         kind: What it is, e.g. "MetricGAN generator".
         difference: Largest difference between its output and the plain computation, on random features.
         shape: That of the features.
         assumptions: What the file does not say.
     """
 
-    model: Enhancer
+    model: Enhancer | Predictor
     kind: str
     difference: float
     shape: tuple[int, ...]
@@ -52,14 +52,17 @@ def _convert(network, weights, plain, front_end, kind: str, information: dict, a
     shape = (FRAMES, *front) if len(front) == 2 and network.input_shape[1] is not None else front
     features = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     batch = features if len(shape) == len(network.input_shape) else features[None]
-    ours = keras.ops.convert_to_numpy(network(batch, training=False)).reshape(FRAMES, -1)
+    outputs = network(batch, training=False)
+    predicts = isinstance(outputs, dict)
+    ours = keras.ops.convert_to_numpy(outputs["frame_scores"] if predicts else outputs).reshape(FRAMES, -1)
     expected = plain(features.astype(np.float64))
     difference = float(np.abs(ours - expected).max() / max(1.0, np.abs(expected).max()))
     if not difference <= TOLERANCE:
         raise ModelError(
             f"{kind}: the converted network differs by {difference:.1e} from the file's weights."
         )
-    return Conversion(Enhancer(network, front_end, information), kind, difference, shape, tuple(assumptions))
+    model = (Predictor if predicts else Enhancer)(network, front_end, information)
+    return Conversion(model, kind, difference, shape, tuple(assumptions))
 
 
 def _generator_shapes(bins: int, units: tuple[int, int], hidden: int, directions: int) -> list[tuple]:
@@ -185,7 +188,7 @@ def _config(text: str, path: Path):
 def convert_keras2(
     path: Path | str, variant: str | None = None, scaler: Path | str | None = None
 ) -> Conversion:
-    """Converts a generator of MetricGAN's or a network of sednn's (the Keras port of Xu et al.).
+    """Converts MetricGAN's generator, sednn's network (the Keras port of Xu et al.) or Quality-Net.
 
     Args:
         path: The `.h5` file.
@@ -203,11 +206,14 @@ def convert_keras2(
     ranks = [array.ndim for array in file.weights]
     if ranks == [2, 2, 1] * 4 + [2, 1] * 2:
         return _metricgan(file, variant)
+    if ranks == [2, 2, 1] * 2 + [2, 1] * 2:
+        return _qualitynet(file)
     if ranks and ranks == [2, 1] * (len(ranks) // 2):
         return _sednn(file, scaler)
     shapes = ", ".join(str(array.shape) for array in file.weights[:6])
     raise ModelError(
-        f"{file.path}: neither MetricGAN's generator nor sednn's network (its first weights are {shapes})."
+        f"{file.path}: none of MetricGAN's generator, sednn's network and Quality-Net (its first weights are "
+        f"{shapes})."
     )
 
 
@@ -249,6 +255,31 @@ def _metricgan(file: Keras2File, variant: str | None) -> Conversion:
 
     facts = {"recipe": "metricgan", "converted_from": f"Keras {file.version}"}
     return _convert(network, weights, plain, front_end, "MetricGAN generator", facts, assumptions)
+
+
+def _qualitynet(file: Keras2File) -> Conversion:
+    weights = file.weights
+    bins, units, hidden = weights[0].shape[0], weights[1].shape[0], weights[6].shape[-1]
+    directions = [(bins, 4 * units), (units, 4 * units), (4 * units,)] * 2
+    _check_shapes(file.path, weights, [*directions, (2 * units, hidden), (hidden,), (hidden, 1), (1,)])
+    gate = file.setting("LSTM", "recurrent_activation", "hard_sigmoid")
+    if gate != "hard_sigmoid":
+        raise ModelError(f"{file.path}: its LSTM has '{gate}' gates, Quality-Net's are 'hard_sigmoid'.")
+    network = qualitynet.network(bins, units, hidden)
+    assumptions = (
+        [] if file.layers else ["gates are Keras 2.0's hard sigmoid: a file of weights does not tell"]
+    )
+    hop = bins - 1
+    settings = {**qualitynet.front_end().get_config(), "n_fft": 2 * hop, "hop": hop}
+    front_end = _front_end(file.path, "MagnitudeFrontEnd", settings)
+
+    def plain(features):
+        x = _bidirectional(features, weights[:6], _hard_sigmoid) @ weights[6] + weights[7]
+        x = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        return x @ weights[8] + weights[9]
+
+    facts = {"recipe": "qualitynet", "converted_from": f"Keras {file.version}", "definition": "pesq-nb-raw"}
+    return _convert(network, weights, plain, front_end, "Quality-Net", facts, assumptions)
 
 
 def _sednn(file: Keras2File, scaler: Path | str | None) -> Conversion:

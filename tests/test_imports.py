@@ -68,14 +68,16 @@ ALLOWED = {
     "streaming": "audio backends dsp enhancement front_ends layers models",
     "convert": "front_ends layers models",
     "export": "inference layers models",
+    "labelling": "comparison data evaluation metrics models wiener",
+    "reference_free": "audio data evaluation metrics models prediction",
     "reproduction": "audio backends comparison data dsp enhancement evaluation inference metrics prediction"
     " training",
-    "cli": "convert data enhancement evaluation export inference keras_setup metrics models reproduction"
-    " streaming",
+    "cli": "convert data enhancement evaluation export inference keras_setup labelling metrics models"
+    " reference_free reproduction streaming",
 }
 BY_RECIPES = (
-    "audio backends data dsp front_ends gammatone layers metrics models reproduction reproductions training"
-    " wiener"
+    "audio backends data dsp front_ends gammatone labelling layers metrics models reproduction reproductions"
+    " training wiener"
 )
 RECIPES = sorted(path for path in (ROOT / "reproductions").glob("*.py") if path.stem != "__init__")
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import predictor_cards
+
 from keras_segan import metrics
 from keras_segan.models import registry
 
@@ -20,6 +22,8 @@ def card(entry: registry.Entry) -> str:
         The text of `<name>.md`.
     """
     facts = entry.facts
+    if predictor_cards.is_predictor(facts):
+        return predictor_cards.card(entry, _table)
     parts = [
         f"# {entry.name}",
         "Made by `make docs` from `registry.toml`.",
@@ -108,13 +112,19 @@ def overview(entries: dict[str, registry.Entry]) -> str:
     """Returns the text of `README.md`: a line per model, and what the registry's fields mean."""
     rows = []
     for name, entry in sorted(entries.items()):
-        score = entry.facts["scores"][entry.facts["target"]]
-        change = f"{score['noisy']:.3f} -> {score['mean']:.3f} ({score['low']:.3f} .. {score['high']:.3f})"
+        change = _change(entry.facts)
         rows.append((f"[{name}]({name}.md)", entry.facts["target"], change, entry.facts["tested_on"]))
     listed = (
         _table(("model", "target", "noisy -> enhanced (95 %)", "tested on"), rows) if rows else "None yet."
     )
     return f"# Pretrained models\n\nMade by `make docs` from `registry.toml`.\n\n{listed}\n\n{FIELDS}"
+
+
+def _change(facts: dict) -> str:
+    if predictor_cards.is_predictor(facts):
+        return predictor_cards.summary(facts)
+    score = facts["scores"][facts["target"]]
+    return f"{score['noisy']:.3f} -> {score['mean']:.3f} ({score['low']:.3f} .. {score['high']:.3f})"
 
 
 FIELDS = """`tools/add_pretrained.py` adds a model from a run folder; `kseg models verify` checks that
@@ -128,6 +138,9 @@ files and output are what was recorded. The registry says of each model:
 | `target` | definition id of the metric that it must improve |
 | `scores.<definition>` | `mean`, `low`, `high` (bootstrap 95 %), `noisy`, `gain`, its interval, `n` |
 | `curve.<definition>` | its value on the validation set after each epoch |
+| `agreement.<group>` | of a predictor, not `scores`: `n`, `lcc`, `srcc`, `mse` with intervals, mean `error` |
+| `calibration`, `range` | of a predictor: true and predicted scores by range, and the range in training |
+| `weaknesses`, `files_changed` | of a predictor: how its score moves when files are changed |
 | `tested_on` | the data of the scores |
 | `levels` | RMS levels in dB of inputs that it knows; `ks.enhance` brings others to the nearest and back |
 | `distance` | how far it is from the published number, and why |

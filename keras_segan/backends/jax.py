@@ -91,10 +91,13 @@ def infer(network: keras.Model) -> Callable:
             mask = np.ones((rows, frames), np.float32) if mask is None else mask
         batch = [padded(array, sizes) for array in (features, mask) if array is not None]
         outputs = compiled(batch[0].shape, len(batch) > 1)(*batch)
-        own = (slice(rows), slice(frames)) if pads_frames else (slice(rows),)
-        return keras.tree.map_structure(
-            lambda output: keras.ops.convert_to_numpy(output)[own[: output.ndim - 1]], outputs
-        )
+
+        def own(output):
+            output = keras.ops.convert_to_numpy(output)[:rows]
+            is_padded = pads_frames and output.ndim > 1 and output.shape[1] == sizes[1]
+            return output[:, :frames] if is_padded else output
+
+        return keras.tree.map_structure(own, outputs)
 
     return run
 

@@ -34,7 +34,7 @@ def command():
 @click.option("--scaler", type=click.Path(path_type=Path), help="sednn: .npz file with mean and scale.")
 @force_option
 def keras2(file, out, variant, scaler, force):
-    """Convert an .h5 FILE of Keras 2: MetricGAN's generator, or sednn's network (Xu et al.)."""
+    """Convert an .h5 FILE of Keras 2: MetricGAN's generator, sednn's network (Xu et al.) or Quality-Net."""
     _check(out, force)
     options.import_keras()
     from keras_segan import convert

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from keras_segan.cli import options
-from keras_segan.data.manifest import COLUMNS, SPLITS, Manifest
+from keras_segan.cli.score_files import command as score_files
+from keras_segan.data.manifest import SPLITS, Manifest
 from keras_segan.errors import DataError
 from keras_segan.files import printable
 
@@ -102,7 +103,8 @@ def _write(manifest: Manifest, output: Path | None, force: bool):
     from keras_segan import files
 
     if output in (None, Path("-")):
-        click.echo(files.table_text(COLUMNS, manifest.rows()).encode(errors="surrogateescape"), nl=False)
+        text = files.table_text(manifest.columns, manifest.rows())
+        click.echo(text.encode(errors="surrogateescape"), nl=False)
     else:
         if not _is_same(manifest, output):
             files.check_replaceable(output, force, is_ours=_is_manifest)
@@ -344,3 +346,6 @@ def _bar(title: str, total: int, quiet: bool):
     from tqdm import tqdm
 
     return tqdm(desc=title, total=total, unit="pair", disable=quiet or None, leave=False)
+
+
+command.add_command(score_files, "score")

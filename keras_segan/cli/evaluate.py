@@ -17,7 +17,11 @@ DEFAULT_METRICS = "pesq,csig,cbak,covl,ssnr,stoi"
 
 @click.command()
 @click.option("--enhanced", type=FOLDER, required=True, help="Folder of the files to be judged.")
-@click.option("--clean", type=FOLDER, help="Folder of clean files; pairs have the same relative stem.")
+@click.option(
+    "--clean",
+    type=FOLDER,
+    help="Folder of clean files; pairs have the same relative stem. The metric qualitynet needs none.",
+)
 @click.option("--noisy", type=FOLDER, help="Folder of noisy files, to say how much is won over them.")
 @click.option(
     "--manifest",
@@ -47,23 +51,48 @@ DEFAULT_METRICS = "pesq,csig,cbak,covl,ssnr,stoi"
     help="A file without scores counts as the worst value, is left out, or ends in exit code 1. "
     "Everything is scored and listed in any case.",
 )
+@click.option("--trim-silence", is_flag=True, help="Cut off silence at both ends (metrics without --clean).")
+@click.option(
+    "--frames",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the scores of frames (metrics without --clean).",
+)
 @options.jobs
 @click.option("--dask", metavar="ADDRESS", help="Score on this dask cluster instead (extra: dask).")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for one file.")
 def command(
-    enhanced, clean, noisy, manifest, metrics, csv_file, as_json, sample_rate, on_error, jobs, dask, timeout
+    enhanced,
+    clean,
+    noisy,
+    manifest,
+    metrics,
+    csv_file,
+    as_json,
+    sample_rate,
+    on_error,
+    trim_silence,
+    frames,
+    jobs,
+    dask,
+    timeout,
 ):
     """Score enhanced files: mean, standard deviation and bootstrap 95 % interval of every metric."""
     from keras_segan.evaluation import Scoring, evaluate_folders
 
-    if (clean is None) == (manifest is None) or (manifest and noisy):
+    if (clean and manifest) or (noisy and not clean):
         raise click.UsageError("Give either --clean (and --noisy), or --manifest.")
+    has_reference = bool(clean or manifest)
+    if has_reference and (frames or trim_silence):
+        raise click.UsageError("--frames and --trim-silence belong to metrics without --clean or --manifest.")
     if csv_file:
         _try_output(csv_file)
     scoring = Scoring(
         _names(metrics), sample_rate and int(sample_rate), on_error, jobs, dask, timeout, _progress_bar
     )
-    evaluation = evaluate_folders(clean, enhanced, noisy, _manifest(manifest), scoring)
+    if has_reference:
+        evaluation = evaluate_folders(clean, enhanced, noisy, _manifest(manifest), scoring)
+    else:
+        evaluation = _without_reference(enhanced, scoring.metrics, trim_silence, frames)
     try:
         _print(evaluation, as_json)
     finally:
@@ -74,6 +103,14 @@ def command(
             f"{len(evaluation.failed)} of {len(evaluation.rows)} files could not be scored, as listed above; "
             "--on-error skip leaves them out."
         )
+
+
+def _without_reference(enhanced: Path, names: tuple[str, ...], trim_silence: bool, frames: Path | None):
+    from keras_segan import reference_free
+
+    reference_free.check(names)
+    options.import_keras()
+    return reference_free.evaluate_folder(enhanced, names, trim_silence, frames)
 
 
 def _try_output(path: Path):

@@ -54,6 +54,7 @@ def complete_variant(context, parameter, incomplete: str) -> list[str]:
     type=click.Choice(["validation", "test"]),
     help="Which set chooses the weights; the table says so.",
 )
+@click.option("--step", help="Which of the paper's steps to train, where it has several (qnet).")
 @options.jobs
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
@@ -109,7 +110,7 @@ def _summaries() -> list[str]:
 
 
 # Options that are short for --set of the setting of that name.
-SHORT = ("metric", "model", "seed", "epochs", "batch_size", "causal", "select")
+SHORT = ("metric", "model", "seed", "epochs", "batch_size", "causal", "select", "step")
 
 
 def _request(run, paper: str, given: dict):

@@ -62,6 +62,11 @@ CORPORA = {
             "timit-noise115", "TIMIT with the 115 noises, mixed as in sednn", {"train": 9240, "test": 2520}
         ),
         Corpus("timit-noise104", "TIMIT with 104 noises at 6 levels, 100 of 2,500 hours", {"train": 110880}),
+        Corpus(
+            "timit-noise90",
+            "TIMIT with 90 noises at 8 levels, as for Quality-Net",
+            {"train": 8800, "test": 1000},
+        ),
         Corpus("harvard-ms-snsd", "Harvard sentences with MS-SNSD noise", published=False),
         Corpus("sednn-mini", "mini data of sednn", {"train": 8, "test": 4}),
         Corpus(

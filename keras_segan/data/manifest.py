@@ -16,7 +16,10 @@ from keras_segan.errors import DataError
 SPLITS = ("train", "validation", "test")
 SNR_RANGE = (-200.0, 200.0)  # dB
 SCALE_RANGE = (1e-6, 1e6)
+SCORE_RANGE = (-1e6, 1e6)
 COLUMNS = ("id", "clean", "noisy", "split", "speaker", "noise", "snr", "scale", "corpus")
+LABELS = ("system", "score", "definition")  # further columns of a manifest whose files have been scored
+CLEAN = "clean"  # the system of files that are clean speech
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Utterance:
         snr: Nominal signal-to-noise ratio in dB, `None` if unknown.
         scale: Factor that undoes the attenuation with which the noisy file was stored
             (10 for MetricGAN's TIMIT files, stored as (clean + noise) / 10).
+        system: What made the noisy file out of a mixture: the name of an enhancer; empty for the mixture
+            itself, `CLEAN` where it is clean speech.
+        score: Its true score, `None` if it has none.
+        definition: Definition id of the score.
     """
 
     id: str
@@ -43,6 +50,14 @@ class Utterance:
     noise: str = ""
     snr: float | None = None
     scale: float = 1.0
+    system: str = ""
+    score: float | None = None
+    definition: str = ""
+
+    @property
+    def group(self) -> str:
+        """What kind of file the noisy one is: "noisy", "enhanced" or "clean"."""
+        return {"": "noisy", CLEAN: CLEAN}.get(self.system, "enhanced")
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,12 @@ class Manifest:
         """
         # What comes out of a pipe is read from where its reader stands; see `_place`.
         folder = "." if files.is_written_through(path) else os.path.dirname(os.path.realpath(path))
-        files.write_table(path, COLUMNS, self.rows(folder))
+        files.write_table(path, self.columns, self.rows(folder))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Head of the table: `COLUMNS`, and `LABELS` if files have scores."""
+        return (*COLUMNS, *LABELS) if any(u.score is not None for u in self.utterances) else COLUMNS
 
     def rows(self, folder: Path | str = ".") -> list[tuple]:
         """Returns the cells of every row.
@@ -116,9 +136,10 @@ class Manifest:
             folder: Where the table will lie; files are named relative to it.
 
         Returns:
-            Cells in the order of `COLUMNS`.
+            Cells in the order of `columns`.
         """
         start = os.path.realpath(folder)
+        has_labels = self.columns != COLUMNS
         return [
             (
                 u.id,
@@ -130,6 +151,7 @@ class Manifest:
                 None if u.snr is None else _number(u.snr),
                 _number(u.scale),
                 self.corpus,
+                *((u.system, u.score, u.definition) if has_labels else ()),
             )
             for u in self.utterances
         ]
@@ -251,6 +273,9 @@ def _utterance(row: files.Row, folder: Path) -> Utterance:
         noise=row.text("noise", ""),
         snr=row.number("snr", *SNR_RANGE),
         scale=row.number("scale", *SCALE_RANGE, default=1.0),
+        system=row.text("system", ""),
+        score=row.number("score", *SCORE_RANGE),
+        definition=row.text("definition", ""),
     )
 
 

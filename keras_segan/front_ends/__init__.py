@@ -23,11 +23,18 @@ from keras_segan.errors import ModelError
 from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.front_ends.gammatone_mask import GammatoneFrontEnd
 from keras_segan.front_ends.log_spectrum import LogSpectrumFrontEnd
+from keras_segan.front_ends.magnitude import MagnitudeFrontEnd
 from keras_segan.front_ends.spectral_mask import SpectralMaskFrontEnd
 
 FRONT_ENDS = {
     cls.__name__: cls
-    for cls in (BandGainFrontEnd, GammatoneFrontEnd, LogSpectrumFrontEnd, SpectralMaskFrontEnd)
+    for cls in (
+        BandGainFrontEnd,
+        GammatoneFrontEnd,
+        LogSpectrumFrontEnd,
+        MagnitudeFrontEnd,
+        SpectralMaskFrontEnd,
+    )
 }
 
 
@@ -98,6 +105,7 @@ __all__ = [
     "BandGainFrontEnd",
     "GammatoneFrontEnd",
     "LogSpectrumFrontEnd",
+    "MagnitudeFrontEnd",
     "SpectralMaskFrontEnd",
     "build",
     "check_fit",

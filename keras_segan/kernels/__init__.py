@@ -15,7 +15,7 @@ def find(name: str) -> Callable | None:
     """Returns a kernel for the backend that Keras runs on.
 
     Args:
-        name: `"adam"`, `"convolution"` or `"lstm"`.
+        name: `"adam"`, `"convolution"`, `"lstm"` or `"recurrence"`.
 
     Returns:
         The function, the same for every backend that has one; `None` where plain Keras has to do.

@@ -28,14 +28,14 @@ def lstm(sequences, kernel, bias, recurrent_kernel, hard_gates: bool, backwards:
     frames = tensorflow.shape(sequences)[1]
     there, back = _order(frames, backwards, mask)
     # What follows the last true frame changes nothing before it.
-    padding = _bucketed(frames) - frames
+    padding = bucketed(frames) - frames
     sequences = tensorflow.pad(there(sequences), [[0, 0], [0, padding], [0, 0]])
     product = tensorflow.tensordot(sequences, kernel, 1) + bias
     recurrence = _recurrence(recurrent_kernel.shape[0], hard_gates)
     return back(recurrence(product, tensorflow.convert_to_tensor(recurrent_kernel))[:, :frames])
 
 
-def _bucketed(frames):
+def bucketed(frames):
     """Rounds up to a multiple of `BUCKET`; from 1024 frames on by up to an eighth, for few lengths."""
     steps = tensorflow.constant([BUCKET << octave for octave in range(14)])
     step = tensorflow.reduce_max(tensorflow.where(8 * steps <= frames, steps, BUCKET))

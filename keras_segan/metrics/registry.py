@@ -17,6 +17,8 @@ from keras_segan.metrics.pair import Pair
 from keras_segan.metrics.scale import parse_ends
 
 ENTRY_POINTS = "keras_segan.metrics"
+# Trained networks that hear the processed signal alone; imported when one is named, no part of `names`.
+REFERENCE_FREE = {"qualitynet": "keras_segan.reference_free"}
 ALIASES = {"pesq": "pesq-wb-lqo", "segsnr": "ssnr", "fwsnrseg": "fwsegsnr", "sisdr": "si-sdr"}
 
 
@@ -50,12 +52,14 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
     for known in (METRICS, OPTIONAL):
         if name.lower() in known:
             return known[name.lower()]
+    if name.lower() in REFERENCE_FREE:
+        return importlib.import_module(REFERENCE_FREE[name.lower()]).METRICS[name.lower()]
     if ":" in name:
         return _user_metric(name, range)
     installed = _entry_points()
     if name in installed:
         return _from_entry_point(installed[name])
-    raise MetricUsageError(unknown("metric", name, (*names(), *ALIASES)))
+    raise MetricUsageError(unknown("metric", name, (*names(), *REFERENCE_FREE, *ALIASES)))
 
 
 def _from_entry_point(entry: EntryPoint) -> Metric:

@@ -20,7 +20,7 @@ from keras_segan import front_ends, limits
 from keras_segan.errors import ModelError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-MODELS = ("Enhancer", "ListeningEnhancer", "Predictor", "FeatureMapper")
+MODELS = ("Enhancer", "ListeningEnhancer", "Predictor", "ReferencePredictor", "FeatureMapper")
 OURS = "keras_segan>"  # how Keras registers this package's classes and functions
 
 _MODULES = (

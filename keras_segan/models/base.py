@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ __all__ = [
     "FeatureMapper",
     "ListeningEnhancer",
     "Predictor",
+    "ReferencePredictor",
     "SpectralMaskFrontEnd",
     "TrainedModel",
 ]
@@ -80,6 +81,10 @@ class TrainedModel(keras.Model):
             self._infer = backends.infer(self.network)
         return self._infer(features, mask)
 
+    def check_fit(self) -> None:
+        """Raises `ModelError` if network and front end do not go together."""
+        check_fit(self.front_end, self.network.input_shape, None)
+
     def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return {
@@ -106,6 +111,10 @@ class Enhancer(TrainedModel, WaveformEnhancer):
     `TrainedModel`.
     """
 
+    def check_fit(self) -> None:
+        """Raises `ModelError` if network and front end do not go together."""
+        check_fit(self.front_end, self.network.input_shape, self.network.output_shape)
+
     def infer_many(self, features: list[np.ndarray]) -> list[np.ndarray]:
         """Runs the network on utterances of different lengths, similar ones as a batch.
 
@@ -122,15 +131,7 @@ class Enhancer(TrainedModel, WaveformEnhancer):
         if not similar or len({len(each) for each in features}) == 1:
             return super()._outputs(features)
         outputs: dict[int, np.ndarray] = {}
-        order = sorted(range(len(features)), key=lambda index: len(features[index]))
-        for start in range(0, len(order), BATCH):
-            group = order[start : start + BATCH]
-            # Always as many rows, for few compilations.
-            padded = np.zeros((BATCH, len(features[group[-1]]), *features[0].shape[1:]), np.float32)
-            mask = np.zeros(padded.shape[:2], np.float32)
-            for row, index in enumerate(group):
-                padded[row, : len(features[index])] = features[index]
-                mask[row, : len(features[index])] = 1
+        for group, padded, mask in padded_batches(features):
             results = self.infer(padded, mask)
             outputs |= {index: results[row, : len(features[index])] for row, index in enumerate(group)}
         return [outputs[index] for index in range(len(features))]
@@ -182,17 +183,12 @@ class Predictor(TrainedModel):
     Arguments are those of `TrainedModel`.
     """
 
-    def __init__(
-        self, network: keras.Model, front_end: Any, information: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(network, front_end, information, **kwargs)
-        network.supports_masking = False  # so that no backend pads: a score is one of all frames
-
-    def predict(self, waveform: np.ndarray) -> dict[str, Any]:
+    def predict(self, waveform: np.ndarray, statistics: Any = None) -> dict[str, Any]:
         """Predicts the score of an utterance.
 
         Args:
             waveform: Mono `(samples,)` at the front end's sample rate.
+            statistics: From the front end's `measure`, if the waveform is a piece of an utterance.
 
         Returns:
             `score`, a number, and `frame_scores`, float32 `(frames,)`, if the network gives them.
@@ -200,19 +196,109 @@ class Predictor(TrainedModel):
         Raises:
             ModelError: If the score is not finite, or the network has no such outputs.
         """
-        features, _ = self.front_end.analyse(waveform)
-        outputs = self.infer(features[None])
+        features = self.analysed(waveform, statistics)
+        return self._found(self.infer(features[None]), 0, len(features))
+
+    def predict_many(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        """Predicts the scores of utterances, similar ones as a batch; the numbers are those of `predict`.
+
+        Args:
+            waveforms: As `predict` takes them.
+
+        Returns:
+            What `predict` returns, for each.
+        """
+        if not self.network.supports_masking:
+            return [self.predict(waveform) for waveform in waveforms]
+        features = [self.analysed(waveform) for waveform in waveforms]
+        found: dict[int, dict[str, Any]] = {}
+        for group, padded, mask in padded_batches(features):
+            outputs = self.infer(padded, mask)
+            found |= {
+                index: self._found(outputs, row, len(features[index])) for row, index in enumerate(group)
+            }
+        return [found[index] for index in range(len(features))]
+
+    def analysed(self, waveform: np.ndarray, statistics: Any = None) -> np.ndarray:
+        """Returns the network's input for a waveform; see `predict`."""
+        given = () if statistics is None else (statistics,)
+        features, _ = self.front_end.analyse(waveform, *given)
+        return features
+
+    def _found(self, outputs: Any, row: int, frames: int) -> dict[str, Any]:
+        """Takes an utterance out of the network's outputs."""
         if not isinstance(outputs, dict):
             flat = outputs.reshape(len(outputs), -1)
             outputs = {"score": flat} if flat.shape[1] == 1 else {"frame_scores": flat}
-        frames = outputs.get("frame_scores")
-        score = outputs.get("score", frames)
+        of_frames = outputs.get("frame_scores")
+        score = outputs.get("score", of_frames)
         if score is None:
             raise ModelError(f"The network gives {', '.join(outputs)}; a predictor's gives score.")
-        if not np.isfinite(score).all():
+        if of_frames is not None:
+            of_frames = of_frames[row].reshape(-1)[:frames]
+        own = np.asarray(of_frames if "score" not in outputs else score[row])
+        if not np.isfinite(own).all():
             raise ModelError("The predicted score is NaN or infinite; the model's weights are damaged.")
-        found: dict[str, Any] = {"score": float(np.mean(score[0]))}
-        return found if frames is None else {**found, "frame_scores": frames[0].reshape(-1)}
+        found: dict[str, Any] = {"score": float(np.mean(own))}
+        return found if of_frames is None else {**found, "frame_scores": of_frames}
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class ReferencePredictor(TrainedModel):
+    """A trained network that scores speech beside the clean original: two waveforms in, score out.
+
+    The network takes `(batch, bins, frames, 2)`, channels (clean, degraded), and gives
+    `{"score": (batch, 1)}`. Arguments are those of `TrainedModel`.
+    """
+
+    def check_fit(self) -> None:
+        """Raises `ModelError` if network and front end do not go together."""
+        shape = tuple(self.network.input_shape)
+        if len(shape) != 4 or shape[1:] != (*self.front_end.feature_shape, None, 2):
+            raise ModelError(f"has a network for {shape}, but takes pairs of its front end's frames")
+
+    def predict(self, waveform: np.ndarray, clean: np.ndarray) -> dict[str, Any]:
+        """Predicts the score of an utterance.
+
+        Args:
+            waveform: Mono `(samples,)` at the front end's sample rate.
+            clean: The clean original, aligned with it.
+
+        Returns:
+            `score`, a number.
+
+        Raises:
+            ModelError: If the score is not finite.
+        """
+        pair = [self.front_end.analyse(x)[0] for x in (clean, waveform)]
+        frames = min(map(len, pair))
+        images = np.stack([x[:frames].T for x in pair], axis=-1)
+        score = float(self.infer(images[None])["score"][0, 0])
+        if not np.isfinite(score):
+            raise ModelError("The predicted score is NaN or infinite; the model's weights are damaged.")
+        return {"score": score}
+
+
+def padded_batches(
+    features: Sequence[np.ndarray],
+) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    """Yields batches of utterances of similar length, padded with zeros at the end.
+
+    Args:
+        features: For each utterance `(frames, ...)`.
+
+    Yields:
+        Numbers of the utterances, the batch and its mask; always `BATCH` rows, for few compilations.
+    """
+    order = sorted(range(len(features)), key=lambda index: len(features[index]))
+    for start in range(0, len(order), BATCH):
+        group = order[start : start + BATCH]
+        padded = np.zeros((BATCH, len(features[group[-1]]), *features[0].shape[1:]), np.float32)
+        mask = np.zeros(padded.shape[:2], np.float32)
+        for row, index in enumerate(group):
+            padded[row, : len(features[index])] = features[index]
+            mask[row, : len(features[index])] = 1
+        yield group, padded, mask
 
 
 @keras.saving.register_keras_serializable("keras_segan")
@@ -264,9 +350,7 @@ def load_checked(path: Path) -> TrainedModel:
             warnings.simplefilter("ignore")  # of what Keras then refuses
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         if hasattr(model.front_end, "feature_shape"):
-            is_enhancer = isinstance(model, Enhancer)
-            output_shape = model.network.output_shape if is_enhancer else None
-            check_fit(model.front_end, model.network.input_shape, output_shape)
+            model.check_fit()
     except ModelError as error:
         raise ModelError(f"{path}: {error}.") from error
     except Exception as error:  # Keras raises errors of any class for parts that do not go together

@@ -303,16 +303,21 @@ def _known_input() -> np.ndarray:
 
 
 def output_slice(model: WaveformEnhancer) -> list[float]:
-    """Enhances a bundled sentence and returns some of the result, to recognise a model by.
+    """Enhances or scores a bundled sentence and returns some of the result, to recognise a model by.
 
     Args:
-        model: The enhancer.
+        model: The enhancer, or a predictor.
 
     Returns:
-        `SLICE` samples, evenly spread.
+        `SLICE` samples, or scores of frames, evenly spread; one score of a model that compares two signals.
     """
     noisy = audio.resample(_known_input(), audio.SAMPLE_RATE, model.front_end.sample_rate)
-    enhanced = model.enhance(noisy)
+    if not hasattr(model, "enhance"):
+        if not hasattr(model, "predict_many"):
+            return [model.predict(noisy, noisy)["score"]]
+        enhanced = model.predict(noisy)["frame_scores"]
+    else:
+        enhanced = model.enhance(noisy)
     step = len(enhanced) // SLICE
     return [float(value) for value in enhanced[step // 2 :: step][:SLICE]]
 

@@ -84,6 +84,27 @@ def _curve(
     return path
 
 
+def curves(values: Mapping[str, Sequence[float]], path: Path, unit: str, label: str, heading: str) -> None:
+    """Draws curves over rounds on one pair of axes.
+
+    Args:
+        values: A value for each round, from the first on, by name of the curve.
+        path: PNG file to write.
+        unit: What a round is.
+        label: Of the vertical axis.
+        heading: Heading.
+    """
+    figure = new_figure(6, 3.6)
+    axes = figure.subplots()
+    for name, column in values.items():
+        axes.plot(range(1, len(column) + 1), column, marker="o", markersize=3, label=name)
+    axes.set(xlabel=unit, ylabel=label)
+    axes.set_title(heading, fontsize="small", wrap=True)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
 def level(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Returns the short-time level in dB, `(bins, frames)`, of frames of 32 ms with a hop of 8 ms."""
     n_fft = 32 * sample_rate // 1000
@@ -126,6 +147,31 @@ def spectrograms(waveforms: Mapping[str, np.ndarray], sample_rate: int, path: Pa
     figure.suptitle(heading, fontsize="small", wrap=True)
     figure.colorbar(drawn, ax=axes.tolist(), label="dB")
     figure.savefig(path)
+
+
+def frame_scores(
+    waveform: np.ndarray, sample_rate: int, found: Mapping[str, Any], path: Path, heading: str
+) -> None:
+    """Draws the scores of frames under the spectrogram.
+
+    Args:
+        waveform: `(samples,)`.
+        sample_rate: In Hz.
+        found: `score`, `frame_scores` and `frame_times` of `prediction.predict`.
+        path: PNG file to write.
+        heading: Heading.
+    """
+    levels = level(waveform, sample_rate)
+    figure = new_figure(8, 4.4)
+    above, below = figure.subplots(2, 1, sharex=True)
+    draw_level(above, levels, sample_rate, float(levels.max()))
+    above.set(title=heading, ylabel="kHz")
+    below.plot(found["frame_times"], found["frame_scores"], linewidth=1)
+    below.axhline(found["score"], color="gray", linewidth=1, label=f"mean {found['score']:.2f}")
+    below.set(xlabel="s", ylabel="score")
+    below.grid(alpha=0.3)
+    below.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=120)
 
 
 def scatter(

@@ -14,6 +14,7 @@ and, where it needs them,
 
 * `ADAPTED`: for a variant that is ours and not the paper's, the variant that it departs from,
 * `mixing(settings)`: arguments of `data.sources.mix`, for data that come as speech and noise,
+* `prepare(settings, manifest, run)`: the manifest that `fit` and the table use, made out of the pairs,
 
 with its ledger `<paper>.md` and its numbers `<paper>.csv` beside it. It holds no paths, prints or argument
 parsing. `load` finds a recipe and checks it, so that nothing else has to ask what a recipe has.
@@ -131,6 +132,8 @@ class Recipe:
         plan: Counts steps and estimates time and disk space; takes settings and manifest.
         outcome: Says what a run with these settings ends in.
         mixing: Arguments of `data.sources.mix`, if the recipe takes data as speech and noise.
+        prepare: Makes what the paper trains on out of the pairs, such as enhanced files with their scores;
+            takes settings, manifest and run, returns a manifest.
         adapted: Variants that are ours, each with the variant that it departs from.
         folder: Where its ledger and its CSV file are.
     """
@@ -145,6 +148,7 @@ class Recipe:
     plan: Callable[[Any, Manifest], Plan]
     outcome: Callable[[Any], Any]
     mixing: Callable[[Any], dict[str, Any]] | None = None
+    prepare: Callable[[Any, Manifest, Any], Manifest] | None = None
     adapted: Mapping[str, str] = field(default_factory=dict)
     folder: Any = None
 
@@ -178,6 +182,7 @@ class Recipe:
             plan=module.plan,
             outcome=module.outcome,
             mixing=getattr(module, "mixing", None),
+            prepare=getattr(module, "prepare", None),
             adapted=getattr(module, "ADAPTED", {}),
             folder=_folder(module),
         )

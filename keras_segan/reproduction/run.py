@@ -205,12 +205,14 @@ def reproduce(request: Request) -> Result:
     run.say(introduction)
     manifest = _usable(_pairs(job, run), request, run)
     scored_split(manifest)
-    if request.resume:
-        _check_same_data(manifest, run)
-    manifest.write(run.path("manifest.csv"))
     backends.make_deterministic(job.settings.seed)
     with ScoringPool(jobs=request.jobs) as pool:
         run.pool = pool
+        if job.recipe.prepare is not None:
+            manifest = job.recipe.prepare(job.settings, manifest, run)
+        if request.resume:
+            _check_same_data(manifest, run)
+        manifest.write(run.path("manifest.csv"))
         try:
             systems = job.recipe.fit(job.settings, manifest, run)
         except Stopped as stopped:

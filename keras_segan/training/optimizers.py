@@ -75,6 +75,37 @@ class TorchAdam(Adam):
         return self.epsilon * ops.sqrt(1 - power)
 
 
+@keras.saving.register_keras_serializable("keras_segan")
+class Keras2RMSprop(keras.optimizers.RMSprop):
+    """RMSprop as Keras 2 has it: epsilon is added to the root, not under it.
+
+    Where a gradient is small the difference is large: with epsilon 1e-8 under the root the step is that of a
+    gradient of 1e-4.
+
+    Args:
+        learning_rate: Step size.
+        epsilon: 1e-8 up to Keras 2.1.2, 1e-7 from 2.1.6 on.
+        **kwargs: Of `keras.optimizers.RMSprop`; neither `momentum` nor `centered`.
+
+    Raises:
+        ValueError: For `momentum` or `centered`.
+    """
+
+    def __init__(self, learning_rate=1e-3, epsilon: float = 1e-8, **kwargs):
+        super().__init__(learning_rate, epsilon=epsilon, **kwargs)
+        if self.momentum or self.centered:
+            raise ValueError(
+                "Keras2RMSprop has no momentum and is not centered; use keras.optimizers.RMSprop."
+            )
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable."""
+        velocity = self._velocities[self._get_variable_index(variable)]
+        learning_rate = ops.cast(learning_rate, variable.dtype)
+        self.assign(velocity, self.rho * velocity + (1 - self.rho) * ops.square(gradient))
+        self.assign_sub(variable, learning_rate * gradient / (ops.sqrt(velocity) + self.epsilon))
+
+
 def forget_moments(optimizer: keras.optimizers.Optimizer) -> None:
     """Starts an optimizer anew: those of a warm-up are of another size than what follows."""
     for variable in optimizer.variables:

@@ -1,6 +1,7 @@
 """Sources of examples for the training loop that need nothing but the examples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -64,4 +65,55 @@ class Batches:
         return {}, {}
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Does nothing: there is no state."""
+
+
+class Phases:
+    """A `loop.Source` of several trainings one after the other, such as a predictor's and then an enhancer's.
+
+    Args:
+        phases: Name of the step, source of its batches and number of its rounds, in order.
+    """
+
+    def __init__(self, phases: Sequence[tuple[str, Batches, int]]):
+        self.phases = tuple(phases)
+
+    @property
+    def count(self) -> int:
+        """Number of rounds of all phases."""
+        return sum(count for _, _, count in self.phases)
+
+    def at(self, number: int) -> tuple[str, Batches, int]:
+        """Returns step, source and number of the round in its phase; rounds are counted from 1."""
+        before = 0
+        for name, source, count in self.phases:
+            if number <= before + count:
+                return name, source, number - before
+            before += count
+        raise ValueError(f"There are {before} rounds; {number} is none of them.")
+
+    def first(self, name: str) -> int:
+        """Returns the first round of a phase."""
+        return next(n for n in range(1, self.count + 1) if self.at(n)[0] == name)
+
+    def round(self, number: int) -> Iterator[Batch]:
+        """Yields the batches of a round."""
+        name, source, own = self.at(number)
+        for batch in source.round(own):
+            yield replace(batch, steps=(name,), where=f"{name}, {batch.where}")
+
+    def work(self, number: int) -> float:
+        """Returns the number of batches of a round."""
+        _, source, own = self.at(number)
+        return source.work(own)
+
+    def facts(self) -> dict[str, Any]:
+        """Returns nothing: there are no further columns."""
+        return {}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Returns nothing: there is no state."""
+        return {}, {}
+
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
         """Does nothing: there is no state."""

@@ -109,10 +109,10 @@ def test_what_is_in_the_padding_does_not_matter(frames, more):
 def test_long_sequences_share_few_compilations(octave):
     kernel = importlib.import_module("keras_segan.kernels.tensorflow_lstm")
     first = 1024 * 2**octave
-    rounded = {int(kernel._bucketed(n)) for n in range(first, 2 * first, 13)}
+    rounded = {int(kernel.bucketed(n)) for n in range(first, 2 * first, 13)}
     assert len(rounded) <= 9
     for n in (1, 63, 64, 65, 1000, first + 1, 2 * first - 1):
-        assert n <= int(kernel._bucketed(n)) <= max(n + 63, 1.125 * n + 1)
+        assert n <= int(kernel.bucketed(n)) <= max(n + 63, 1.125 * n + 1)
 
 
 def test_the_last_state_of_a_causal_layer():

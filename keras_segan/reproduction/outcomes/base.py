@@ -311,4 +311,9 @@ def paired(first: Scores, second: Scores, column: str) -> list[tuple[dict[str, A
 def score_line(system: str, utterance: Utterance) -> dict[str, Any]:
     """Returns the first columns of a line of scores."""
     facts = {"speaker": utterance.speaker, "noise": utterance.noise, "snr": utterance.snr}
+    if utterance.score is not None:
+        facts |= {
+            "group": utterance.group,
+            "enhancer": utterance.system if utterance.group == "enhanced" else "",
+        }
     return {"system": system, "id": utterance.id, **facts}

@@ -19,7 +19,8 @@ from keras_segan.training.run_folder import Run
 TRUE, PREDICTED = "true", "predicted"  # columns of the scores
 LABELS = {"lcc": "LCC", "srcc": "SRCC", "mse": "MSE"}
 FEWEST = 3  # utterances below which a correlation says nothing
-GROUPS = ("speaker", "noise", "snr")
+PLOTTED = 4  # utterances whose frames are drawn when asked for
+GROUPS = ("speaker", "noise", "snr", "group", "enhancer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class Prediction(Outcome):
 
     Attributes:
         target: Definition id of the measure that is predicted.
-        groups: What the table is broken down by, of "speaker", "noise" and "snr".
+        groups: What the table is broken down by, of "speaker", "noise" and "snr"; of files
+            that came with their scores also of "group" (noisy, enhanced, clean) and "enhancer".
         truth: Gives the true score of an utterance, such as a label that came with the data; `None` to
             score the noisy file against the clean one.
         sample_rate: Rate in Hz at which is scored.
@@ -114,7 +116,8 @@ class Prediction(Outcome):
         try:
             waveform, sample_rate = audio.read(utterance.noisy)
             scaled = waveform * np.float32(utterance.scale)
-            predicted = float(np.mean(prediction.predict(system, scaled, sample_rate)["score"]))
+            clean = audio.read(utterance.clean)[0] if prediction.needs_reference(system) else None
+            predicted = float(np.mean(prediction.predict(system, scaled, sample_rate, clean)["score"]))
         except (KsegError, OSError) as error:
             return {**line, TRUE: truth, "failure": str(error)}
         except Exception as error:  # an unforeseen one must not end a run of days in its last hour
@@ -126,9 +129,9 @@ class Prediction(Outcome):
         """Yields all lines, then those of each value of each group."""
         yield "", lines
         for group in self.groups:
-            for value in sorted({line[group] for line in lines if line[group] not in ("", None)}):
+            for value in sorted({line[group] for line in lines if line.get(group) not in ("", None)}):
                 name = f"{value:g} dB" if group == "snr" else value
-                yield f", {name}", [line for line in lines if line[group] == value]
+                yield f", {name}", [line for line in lines if line.get(group) == value]
 
     def is_quoted(self, row: str) -> bool:
         """Whether a row of the paper's table that we have no number for is shown."""
@@ -170,16 +173,64 @@ class Prediction(Outcome):
         run: Run,
         examples: bool = False,
     ) -> None:
-        """Draws learning curves and, for each system, predicted against true; see `Outcome.draw`."""
+        """Draws learning curves and, for each system, predicted against true; see `Outcome.draw`.
+
+        The calibration by range of the true score is written beside them; with `examples` the scores of
+        frames are drawn under the spectrograms of what the first system predicted worst.
+        """
         super().draw(systems, utterances, scores, run, examples)
+        for name, lines in base.by_system(scores).items():
+            records = calibration(lines)
+            if records:
+                path = run.path(f"report/calibration-{files.file_name(name)}.csv")
+                files.write_table(path, tuple(records[0]), records)
         if not plots.is_available():
             return
+        if examples:
+            first = next(iter(systems))
+            self._draw_frames(systems[first], utterances, base.by_system(scores)[first], run)
         for name, lines in base.by_system(scores).items():
             points = points_by_group(lines, self.groups[0] if self.groups else "")
             if points:
                 labels = (f"true {self._target}", f"predicted by {name}")
                 figure = plots.scatter(points, labels, "equal")
                 figure.savefig(run.path(f"report/scatter-{files.file_name(name)}.png"), dpi=130)
+
+    def _draw_frames(self, system: Any, utterances: Sequence[Utterance], lines: Scores, run: Run) -> None:
+        known = {line["id"]: abs(line[PREDICTED] - line[TRUE]) for line in lines if PREDICTED in line}
+        by_id = {utterance.id: utterance for utterance in utterances}
+        for identifier in sorted(known, key=lambda name: -known[name])[:PLOTTED]:
+            if prediction.needs_reference(system):
+                return  # it scores no frames
+            waveform, sample_rate = audio.read(by_id[identifier].noisy)
+            found = prediction.predict(system, waveform, sample_rate)
+            if "frame_scores" in found and waveform.ndim == 1:
+                path = run.path(f"report/frames-{files.file_name(identifier)}.png")
+                plots.frame_scores(waveform, int(sample_rate), found, path, identifier)
+
+
+def calibration(lines: Scores, width: float = 0.5) -> list[dict[str, Any]]:
+    """Compares true and predicted scores by range of the true one.
+
+    Args:
+        lines: Scores of one system.
+        width: Width of a range.
+
+    Returns:
+        Records: ends of the range, number of utterances, mean true and predicted score, their difference.
+    """
+    ranges: dict[int, list[tuple[float, float]]] = {}
+    for line in lines:
+        if PREDICTED in line:
+            step = math.floor(line[TRUE] / width + 1e-9)
+            ranges.setdefault(step, []).append((line[TRUE], line[PREDICTED]))
+    records = []
+    for step, pairs in sorted(ranges.items()):
+        true, predicted = np.mean(pairs, axis=0)
+        ends = {"from": step * width, "to": (step + 1) * width, "n": len(pairs)}
+        means = {"true": true, "predicted": predicted, "error": predicted - true}
+        records.append({**ends, **{name: round(float(value), 4) for name, value in means.items()}})
+    return records
 
 
 def agreement(definition: str, true: np.ndarray, predicted: np.ndarray) -> float:
@@ -207,7 +258,7 @@ def points_by_group(lines: Scores, group: str) -> dict[str, tuple[np.ndarray, np
     points: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
         if PREDICTED in line:
-            value = line[group] if group else "all"
+            value = line.get(group) if group else "all"
             name = f"{value:g} dB" if isinstance(value, float) else str(value or "unknown")
             points.setdefault(name, []).append((line[TRUE], line[PREDICTED]))
     columns = ((name, np.array(points[name]).T) for name in sorted(points))
