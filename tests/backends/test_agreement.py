@@ -1,4 +1,4 @@
-"""The first training losses of every paper are those of TensorFlow, from the same weights and without dropout.
+"""The first training losses of every paper are TensorFlow's, from the same weights and without dropout.
 
 `losses.json` was written by this file on TensorFlow:
 `TF_ENABLE_ONEDNN_OPTS=0 python tests/backends/test_agreement.py`.
@@ -33,6 +33,12 @@ PAPERS = {
     "shah": {},
     "xu": {"dropout": 0.0, "model": "snn1"},
 }
+
+
+# Relative and absolute. Adam's first step moves an element by the learning rate either way, however small its
+# gradient: where that is rounding noise (1e-4 to 1e-3 of the elements of a discriminator) backends part.
+# Gradients agree to 1e-6 there, as do JAX and PyTorch with each other to 1e-5 in all these losses.
+TOLERANCES = {"metricgan": (1e-4, 2e-4), "metricgan_plus": (2e-4, 0.0), "shah": (3e-4, 0.0)}
 
 
 class Enough(Exception):
@@ -91,7 +97,8 @@ def first_losses(paper: str, folder: Path, patch) -> list[float]:
 def test_the_first_losses_are_tensorflow_s(paper, tmp_path, monkeypatch):
     expected = json.loads(RECORDED.read_text())[paper]
     ours = first_losses(paper, tmp_path, monkeypatch)
-    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    relative, absolute = TOLERANCES.get(paper, (1e-4, 0.0))
+    np.testing.assert_allclose(ours, expected, rtol=relative, atol=absolute)
 
 
 if __name__ == "__main__":
