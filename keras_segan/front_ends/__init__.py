@@ -17,10 +17,17 @@ from keras_segan.front_ends.band_gain import BandGainFrontEnd
 from keras_segan.front_ends.gammatone_mask import GammatoneFrontEnd
 from keras_segan.front_ends.log_spectrum import LogSpectrumFrontEnd
 from keras_segan.front_ends.spectral_mask import SpectralMaskFrontEnd
+from keras_segan.front_ends.waveform import WaveformFrontEnd
 
 FRONT_ENDS = {
     cls.__name__: cls
-    for cls in (BandGainFrontEnd, GammatoneFrontEnd, LogSpectrumFrontEnd, SpectralMaskFrontEnd)
+    for cls in (
+        BandGainFrontEnd,
+        GammatoneFrontEnd,
+        LogSpectrumFrontEnd,
+        SpectralMaskFrontEnd,
+        WaveformFrontEnd,
+    )
 }
 
 __all__ = [
@@ -29,4 +36,5 @@ __all__ = [
     "GammatoneFrontEnd",
     "LogSpectrumFrontEnd",
     "SpectralMaskFrontEnd",
+    "WaveformFrontEnd",
 ]
