@@ -1,17 +1,18 @@
 """keras_segan: classic GAN and DNN speech-enhancement papers, reproduced faithfully in Keras 3.
 
 Importing the package imports neither Keras nor TensorFlow; both come with the first name that
-needs them.
+needs them. Where Keras is imported already, the package's classes are registered with it, so that
+`keras.saving.load_model` reads its files; otherwise use `load_model` or call `register_classes()`.
 """
 
 import importlib
 import os
+import sys
 
 # On processors with AVX-512 TensorFlow 2.21 takes oneDNN by default, whose layout pass aborts the process in
 # MetricGAN's training ("Could not find input edge"). TensorFlow reads this when it is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-from keras_segan import _registration
 from keras_segan._version import __version__
 
 _MODULES = (
@@ -23,7 +24,7 @@ _MODULES = (
     "layers",
     "metrics",
     "models",
-    "recipe",
+    "reproduction",
     "streaming",
     "training",
 )
@@ -33,6 +34,9 @@ _NAMES = {
     "register_classes": "keras_segan.models.registry",
     "enhance": "keras_segan.enhancement",
     "evaluate": "keras_segan.evaluation",
+    "predict": "keras_segan.prediction",
+    "list_papers": "keras_segan.reproduction.papers",
+    "reproduce": "keras_segan.reproduction.papers",
 }
 
 __all__ = ["__version__", *_MODULES, *_NAMES]
@@ -53,4 +57,5 @@ def __dir__():
     return sorted(__all__)
 
 
-_registration.register()
+if "keras" in sys.modules:
+    __getattr__("register_classes")()

@@ -4,18 +4,21 @@ Waveforms are float32 in [-1, 1]: `(samples,)` when mono, `(samples, channels)` 
 16-bit samples are read as `int16 / 32768`, as librosa does.
 """
 
+import io
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
+from keras_segan import audio_streams, files, limits
+from keras_segan.audio_streams import File
 from keras_segan.errors import AudioError
+from keras_segan.waveform import checked_rate
 
 SAMPLE_RATE = 16000
 INT16_MAX = 32767
@@ -27,9 +30,13 @@ AUDIO_SUFFIXES = (
 
 _SUFFIXES = {".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG", ".snd": "AU", ".sph": "NIST"}
 _WAV_FAMILY = ("WAVEX", "RF64", "W64", "NIST")
+_FINE = ("PCM_32", "FLOAT", "DOUBLE", "ALAC_32")  # subtypes of more than 24 bits
 
-# libsndfile repairs the header of a cut RIFF file silently, but says so in its log.
-_TRUNCATED = re.compile(r"^data : \d+ \(should be \d+\)", re.MULTILINE)
+# libsndfile repairs the header of a cut file silently and logs "data : 9000 (should be 4000)".
+_ANNOUNCED = re.compile(r"^ *(?:data|riff|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_RF64_FRAMES = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+# What programs announce that write to a pipe and do not know the length yet (sox, ffmpeg, arecord, espeak).
+_UNKNOWN_LENGTHS = (range(0x7FFF0000, 0x80010000), range(0xFFFF0000, 0x100000000), range(1 << 62, 1 << 64))
 
 
 def is_audio_file(path: Path | str) -> bool:
@@ -47,112 +54,160 @@ def read(path: Path | str) -> tuple[np.ndarray, int]:
         The waveform as float32, `(samples,)` or `(samples, channels)`, and its sample rate in Hz.
 
     Raises:
-        AudioError: If the file is missing, no audio, empty, truncated or holds NaN or infinity.
+        AudioError: If the file is missing, no audio, empty, truncated, beyond `limits`, or not finite.
     """
     with AudioSource(path) as source:
-        waveform = np.concatenate([np.zeros((0, source.channels), np.float32), *source.blocks()])
+        blocks, values = [], 0
+        for block in source.blocks():
+            blocks.append(block)
+            values += block.size
+            if values > limits.MOST_IN_MEMORY:
+                raise AudioError(
+                    f"{path}: more than {limits.MOST_IN_MEMORY:,} samples, too long to read at once; cut it."
+                )
+        waveform = np.concatenate(blocks)
     return (waveform[:, 0] if source.channels == 1 else waveform), source.sample_rate
+
+
+class _Forward(soundfile.SoundFile):
+    """A sound file that is read from beginning to end; some formats cannot do more."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 class AudioSource:
     """An audio file that is read block by block, as often as needed; every reading checks it.
 
     Args:
-        file: A path, or an open binary file that can seek.
+        file: A path, also of a pipe, or an open binary file.
         name: What messages call it; the path if `None`.
 
     Attributes:
         sample_rate: In Hz.
         channels: Their number.
-        frames: Samples per channel that the header announces.
+        frames: Samples per channel that the header announces, `None` if it does not know.
         format: A format of soundfile such as `"WAV"`.
         subtype: A subtype of soundfile such as `"PCM_16"`.
 
     Raises:
-        AudioError: If the file is missing, no audio, empty or truncated.
+        AudioError: If the file is missing, no audio, empty, truncated, or its header is beyond `limits`.
     """
 
-    def __init__(self, file: Path | str | BinaryIO, name: str | None = None):
+    def __init__(self, file: File, name: str | None = None):
         self.name = name or str(file)
-        self._file = _open(file, self.name)
-        self.sample_rate = self._file.samplerate
-        self.channels = self._file.channels
-        self.frames = self._file.frames
-        self.format = self._file.format
-        self.subtype = self._file.subtype
+        self._source = audio_streams.opened(file, self.name)
+        try:
+            self._first = self._open()
+            self._read_header(self._first)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> _Forward:
+        if not isinstance(self._source, bytes):
+            self._source.seek(0)
+        try:
+            return _Forward(self._source)
+        except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+            raise _unreadable(self.name, error) from error
+
+    def _read_header(self, header: soundfile.SoundFile):
+        self.channels, self.format, self.subtype = header.channels, header.format, header.subtype
+        try:
+            self.sample_rate = checked_rate(header.samplerate)
+        except AudioError as error:
+            raise AudioError(f"{self.name}: {error} Correct its header.") from error
+        if self.channels > limits.MOST_CHANNELS:
+            raise AudioError(
+                f"{self.name}: its header says {self.channels} channels, more than the {limits.MOST_CHANNELS}"
+                " that are taken; split it, or correct its header."
+            )
+        lengths = [tuple(map(int, found)) for found in _ANNOUNCED.findall(header.extra_info)]
+        lengths += [(int(said), int(there)) for there, said in _RF64_FRAMES.findall(header.extra_info)]
+        known = [(said, there) for said, there in lengths if not any(said in r for r in _UNKNOWN_LENGTHS)]
+        self._truncated = any(said > there for said, there in known)
+        self.frames = header.frames if header.frames < 1 << 62 else None
+        if self.frames is not None:
+            self._check_length(self.frames)
+
+    def _check_length(self, frames: int):
+        if frames > limits.LONGEST * self.sample_rate:
+            raise AudioError(
+                f"{self.name}: longer than {limits.LONGEST // 3600} hours; cut it, or correct its header."
+            )
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._file.close()
+        self.close()
+
+    def close(self):
+        """Closes the file."""
+        if getattr(self, "_first", None) is not None:
+            self._first.close()
+        if not isinstance(self._source, bytes):
+            self._source.close()
 
     def blocks(self, size: int = BLOCK) -> Iterator[np.ndarray]:
         """Reads the whole file from its beginning.
 
         Args:
-            size: Samples per channel in a block.
+            size: Samples per channel in a block; of many channels it is less.
 
         Yields:
             float32 `(samples, channels)`, at least one block of at least one sample.
 
         Raises:
-            AudioError: If the file is empty, truncated or holds NaN or infinity.
+            AudioError: If the file is empty, truncated, too long, or holds NaN, infinite or absurd samples.
         """
-        truncated = bool(_TRUNCATED.search(self._file.extra_info))
+        sound, self._first = self._first or self._open(), None
         count = 0
-        try:
-            self._file.seek(0)
+        with sound:
             while True:
-                block = self._file.read(size, dtype="float32", always_2d=True)
+                try:
+                    block = sound.read(min(size, max(BLOCK // self.channels, 1)), "float32", always_2d=True)
+                except (soundfile.LibsndfileError, RuntimeError) as error:
+                    raise _unreadable(self.name, error) from error
                 if len(block) == 0:
                     break
-                self._check_finite(block, count)
+                self._check_samples(block, count)
                 count += len(block)
+                self._check_length(count)
                 yield block
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise _unreadable(self.name, error) from error
-        if truncated or count < self.frames:
+        if self._truncated or (self.frames is not None and count < self.frames):
             raise AudioError(
                 f"{self.name}: truncated, the header announces more samples than there are; copy it again."
             )
         if count == 0:
             raise AudioError(f"{self.name}: holds no samples; remove it or record it again.")
 
-    def _check_finite(self, block: np.ndarray, position: int):
-        finite = np.isfinite(block).all(axis=1)
-        if not finite.all():
-            second = (position + int(np.argmin(finite))) / self.sample_rate
-            raise AudioError(
-                f"{self.name}: holds NaN or infinite samples (first at {second:.3f} s); repair or remove it."
-            )
-
-
-def _open(file, name: str) -> soundfile.SoundFile:
-    if isinstance(file, (str, Path)):
-        path = Path(file)
-        if path.is_dir():
-            raise AudioError(f"{name}: this is a folder, not an audio file; name the file itself.")
-        if not path.exists():
-            raise AudioError(f"{name}: no such file; check the path.")
-        if path.stat().st_size == 0:
-            raise AudioError(f"{name}: the file has no bytes; copy it again.")
-    try:
-        return soundfile.SoundFile(file)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise _unreadable(name, error) from error
+    def _check_samples(self, block: np.ndarray, position: int):
+        wrong = {
+            "NaN or infinite samples": ~np.isfinite(block),
+            "samples far beyond full scale": np.abs(block) > limits.LARGEST_SAMPLE,
+        }
+        for what, places in wrong.items():
+            if places.any():
+                second = (position + int(np.argmax(places.any(axis=1)))) / self.sample_rate
+                raise AudioError(f"{self.name}: holds {what} (first at {second:.3f} s); repair or remove it.")
 
 
 def _unreadable(name: str, error: Exception) -> AudioError:
-    reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
-    return AudioError(f"{name}: not a readable audio file or truncated ({reason}); copy it again.")
+    return AudioError(f"{name}: not a readable audio file or truncated ({_reason(error)}); copy it again.")
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "error_string", None) or str(error) or type(error).__name__).strip().rstrip(".")
 
 
 def seconds(path: Path | str) -> float:
-    """Returns the length that a file's header announces, in seconds; 0 if it cannot be read."""
+    """Returns the length that a file's header announces, in seconds; 0 if it is unknown or cannot be read."""
     try:
-        return soundfile.info(path).duration
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        with AudioSource(path) as source:
+            return (source.frames or 0) / source.sample_rate
+    except AudioError:
         return 0.0
 
 
@@ -249,7 +304,8 @@ def write(path: Path | str, waveform: np.ndarray, sample_rate: int = SAMPLE_RATE
         subtype: A subtype of soundfile such as `"PCM_16"` or `"FLOAT"`; the format's default if `None`.
 
     Raises:
-        AudioError: If the folder cannot be written or the format is unknown.
+        AudioError: If the format is unknown or cannot hold the waveform.
+        FileError: If the file cannot be written.
     """
     waveform = np.asarray(waveform)
     channels = waveform.shape[1] if waveform.ndim == 2 else 1
@@ -275,27 +331,29 @@ def write_blocks(
         file_format: A format of soundfile; that of the suffix if `None`.
 
     Raises:
-        AudioError: If the folder cannot be written or the format is unknown.
+        AudioError: If the format is unknown or cannot hold the signal.
+        FileError: If the file cannot be written.
     """
-    path = Path(path)
     file_format = file_format or format_of(path)
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise AudioError(f"{path}: cannot write into {path.parent} ({error.strerror}).") from error
-    try:
-        with soundfile.SoundFile(
-            temporary, "w", sample_rate, channels, subtype=subtype, format=file_format
-        ) as file:
+    with files.replacing(path) as temporary:
+        try:
+            file = soundfile.SoundFile(
+                os.fsencode(temporary), "w", sample_rate, channels, subtype=subtype, format=file_format
+            )
+        except (soundfile.LibsndfileError, ValueError, TypeError) as error:
+            raise _unwritable(path, error) from error
+        with file:
             for block in blocks:
-                file.write(block)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except (soundfile.LibsndfileError, OSError, ValueError) as error:
-        raise AudioError(f"{path}: could not be written ({error}).") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+                try:
+                    file.write(block)
+                except (soundfile.LibsndfileError, ValueError, TypeError, AssertionError) as error:
+                    raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path | str, error: Exception) -> AudioError:
+    # soundfile asserts that all samples were written.
+    reason = "the disk is full" if isinstance(error, AssertionError) else _reason(error)
+    return AudioError(f"{files.printable(path)}: could not be written ({reason}).")
 
 
 def format_of(path: Path | str) -> str:
@@ -311,27 +369,66 @@ def format_of(path: Path | str) -> str:
     return known
 
 
-def kept_format(path: Path | str, source: AudioSource) -> tuple[str, str | None]:
+class OutputFormat(NamedTuple):
+    """Format and subtype of an output.
+
+    Attributes:
+        format: A format of soundfile.
+        subtype: A subtype of soundfile.
+        note: What differs from the input and why, empty if nothing does.
+    """
+
+    format: str
+    subtype: str
+    note: str = ""
+
+
+def output_format(source: AudioSource, path: Path | str | None = None) -> OutputFormat:
     """Chooses format and subtype of an output so that it resembles its input.
 
     Args:
-        path: The output.
         source: The input.
+        path: The output, whose suffix decides; `None` for a stream, which has the input's format.
 
     Returns:
-        The input's format if the suffix allows it, else the suffix's; the input's subtype if the format has
-        it, else `None`.
+        The input's format if the suffix allows it, else the suffix's; the input's subtype if that can be
+        written, else the nearest.
+
+    Raises:
+        AudioError: If the format cannot hold so many channels at that rate.
     """
-    file_format = format_of(path)
-    if file_format == "WAV" and source.format in _WAV_FAMILY:
-        file_format = source.format
-    return file_format, source.subtype if soundfile.check_format(file_format, source.subtype) else None
+    wanted = source.format if path is None else format_of(path)
+    if wanted == "WAV" and source.format in _WAV_FAMILY:
+        wanted = source.format
+    shape = source.sample_rate, source.channels
+    nearest = ("PCM_24", "PCM_16") if source.subtype in _FINE else ("PCM_16",)
+    for file_format in (wanted,) if path is not None else (wanted, "WAV"):
+        for subtype in (source.subtype, *nearest, soundfile.default_subtype(file_format)):
+            if _can_write(file_format, subtype, *shape):
+                same = (file_format, subtype) == (wanted, source.subtype)
+                note = (
+                    ""
+                    if same
+                    else f"as {subtype}, since {wanted} files with {source.subtype} cannot be written"
+                )
+                return OutputFormat(file_format, subtype, note)
+    raise AudioError(
+        f"{files.printable(path)}: {wanted} files cannot hold {source.channels} channels at"
+        f" {source.sample_rate} Hz; name a .wav file."
+    )
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _can_write(file_format: str, subtype: str | None, sample_rate: int, channels: int) -> bool:
+    if subtype is None or not soundfile.check_format(file_format, subtype):
+        return False
+    try:
+        with soundfile.SoundFile(
+            io.BytesIO(), "w", sample_rate, channels, subtype, format=file_format
+        ) as file:
+            file.write(np.zeros((1, channels), np.float32))
+    except (soundfile.LibsndfileError, AssertionError):
+        return False
+    return True
 
 
 def to_int16(waveform: np.ndarray) -> np.ndarray:

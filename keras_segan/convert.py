@@ -6,17 +6,18 @@ own arrays.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_segan.errors import ModelError
-from keras_segan.front_ends import LogSpectrumFrontEnd, SpectralMaskFrontEnd
+from keras_segan import front_ends, limits
+from keras_segan.errors import ModelError, ModelUsageError
 from keras_segan.layers import keras2_hard_sigmoid
-from keras_segan.models import metricgan, metricgan_plus, torch_layout, xu
+from keras_segan.models import archive, metricgan, metricgan_plus, torch_layout, xu
 from keras_segan.models.base import Enhancer
 
 VARIANTS = {"table1": "none", "table2": "log1p"}  # compression of MetricGAN's two programs
@@ -61,6 +62,32 @@ def _convert(network, weights, plain, front_end, kind: str, information: dict, a
     return Conversion(Enhancer(network, front_end, information), kind, difference, shape, tuple(assumptions))
 
 
+def _generator_shapes(bins: int, units: tuple[int, int], hidden: int, directions: int) -> list[tuple]:
+    """The shapes of MetricGAN's generator: two LSTMs and two dense layers, kernels and biases."""
+    shapes, inputs = [], bins
+    for size in units:
+        shapes += directions * [(inputs, 4 * size), (size, 4 * size), (4 * size,)]
+        inputs = directions * size
+    return [*shapes, (inputs, hidden), (hidden,), (hidden, bins), (bins,)]
+
+
+def _check_shapes(path: Path, weights: Sequence[np.ndarray], expected: Sequence[tuple[int, ...]]):
+    """Raises `ModelError` before a network is built from weights that do not go together."""
+    for number, (weight, shape) in enumerate(zip(weights, expected, strict=True), start=1):
+        if weight.shape != tuple(shape):
+            raise ModelError(
+                f"{path}: its weight {number} has shape {weight.shape} instead of {tuple(shape)};"
+                " it is damaged, or that of another network."
+            )
+
+
+def _front_end(path: Path, kind: str, settings: dict):
+    try:
+        return front_ends.build(kind, settings)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}.") from error
+
+
 # --- Keras 2
 
 
@@ -82,12 +109,9 @@ class Keras2File:
 
     def setting(self, kind: str, name: str, default):
         """Returns a setting of the first layer of a class, with or without a wrapper."""
-        for found, config in self.layers:
-            while "layer" in config and found != kind:
-                found, config = config["layer"]["class_name"], config["layer"]["config"]
-            if found == kind and name in config:
-                return config[name]
-        return default
+        return next(
+            (config[name] for found, config in self.layers if found == kind and name in config), default
+        )
 
 
 def read_keras2(path: Path | str) -> Keras2File:
@@ -102,35 +126,58 @@ def read_keras2(path: Path | str) -> Keras2File:
     Raises:
         ModelError: If it is missing, no such file, or holds layers of Python code.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ModelError(f"{path}: reading it needs h5py; pip install keras_segan[convert].") from error
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; check the path.")
-    try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)
-            weights = [
-                np.asarray(root[_text(layer)][_text(name)], np.float32)
-                for layer in root.attrs["layer_names"]
-                for name in root[_text(layer)].attrs["weight_names"]
-            ]
-            config = json.loads(_text(file.attrs.get("model_config", "{}")))
-            version = _text(root.attrs.get("keras_version", "unknown"))
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: no .h5 file of Keras 2, or a damaged one ({error}).") from error
-    layers = config.get("config", [])
-    layers = layers.get("layers", []) if isinstance(layers, dict) else layers
-    listed = tuple((layer["class_name"], layer["config"]) for layer in layers)
-    if any(kind == "Lambda" for kind, _ in listed):
+    with archive.opened_hdf5(path) as file:
+        arrays = archive.arrays_of(file, path)
+        root = file.get("model_weights", file)
+        prefix = "" if root is file else "/model_weights"
+        weights = [_weight(arrays, f"{prefix}/{name}", path) for name in _weight_names(root, path)]
+        text = _text(file.attrs.get("model_config", "{}"), path)
+        version = _text(root.attrs.get("keras_version", "unknown"), path)
+    layers = tuple(archive.parts(_config(text, path), path))
+    if any(kind == "Lambda" for kind, _ in layers):
         raise ModelError(f"{path}: has Lambda layers; they are Python code, which is not run.")
-    return Keras2File(path, version, tuple(weights), listed)
+    return Keras2File(path, version, tuple(weights), layers)
 
 
-def _text(value) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+def _weight_names(root, path: Path) -> list[str]:
+    """Returns the names of the arrays within `root`, in the order of the layers."""
+    names = []
+    for layer in _names(root, "layer_names", path):
+        if not hasattr(root.get(layer), "keys"):
+            raise ModelError(f"{path}: lacks the layer '{layer}' that it lists; get it again.")
+        names += [f"{layer}/{name}" for name in _names(root[layer], "weight_names", path)]
+    return names
+
+
+def _names(group, attribute: str, path: Path) -> list[str]:
+    listed = group.attrs.get(attribute)
+    if not isinstance(listed, np.ndarray) or listed.ndim != 1:
+        raise ModelError(f"{path}: no .h5 file of Keras 2: it has no list '{attribute}'.")
+    return [_text(name, path) for name in listed]
+
+
+def _weight(arrays: Mapping, name: str, path: Path) -> np.ndarray:
+    if name not in arrays or arrays[name].dtype.kind != "f" or not arrays[name].size:
+        raise ModelError(f"{path}: has no array of floats '{name}', which it lists; get it again.")
+    try:
+        return np.asarray(arrays[name], np.float32)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: the array '{name}' is damaged ({error}); get it again.") from error
+
+
+def _text(value, path: Path) -> str:
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: holds text that is not UTF-8 ({error}); get it again.") from error
+
+
+def _config(text: str, path: Path):
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: its model_config is no JSON ({error}); get it again.") from error
 
 
 def convert_keras2(
@@ -166,15 +213,20 @@ def _metricgan(file: Keras2File, variant: str | None) -> Conversion:
     gate = file.setting("LSTM", "recurrent_activation", "hard_sigmoid")
     if gate not in ("hard_sigmoid", "sigmoid"):
         raise ModelError(f"{file.path}: its LSTM has '{gate}' gates, which MetricGAN has not.")
-    slope = float(file.setting("LeakyReLU", "alpha", LEAKY_SLOPE))
-    if abs(slope - LEAKY_SLOPE) > 1e-6:
-        raise ModelError(f"{file.path}: its LeakyReLU has slope {slope:g}, MetricGAN's has {LEAKY_SLOPE}.")
+    slope = file.setting("LeakyReLU", "alpha", LEAKY_SLOPE)
+    if not isinstance(slope, (int, float)) or not abs(slope - LEAKY_SLOPE) <= 1e-6:
+        raise ModelError(f"{file.path}: its LeakyReLU has slope {slope}, MetricGAN's has {LEAKY_SLOPE}.")
     weights = file.weights
-    bins = weights[0].shape[0]
-    network = metricgan.generator(
-        bins,
+    bins, units, hidden = (
+        weights[0].shape[0],
         (weights[1].shape[0], weights[7].shape[0]),
         weights[12].shape[1],
+    )
+    _check_shapes(file.path, weights, _generator_shapes(bins, units, hidden, directions=2))
+    network = metricgan.generator(
+        bins,
+        units,
+        hidden,
         recurrent_activation=keras2_hard_sigmoid if gate == "hard_sigmoid" else "sigmoid",
     )
     assumptions = []
@@ -183,7 +235,8 @@ def _metricgan(file: Keras2File, variant: str | None) -> Conversion:
     if not file.layers:
         assumptions.append("gates are Keras 2.0's hard sigmoid: a file of weights does not tell")
     hop = bins - 1
-    front_end = SpectralMaskFrontEnd(VARIANTS[variant or "table2"], n_fft=2 * hop, hop=hop, tail=hop)
+    settings = {"compression": VARIANTS[variant or "table2"], "n_fft": 2 * hop, "hop": hop, "tail": hop}
+    front_end = _front_end(file.path, "SpectralMaskFrontEnd", settings)
     activation = _hard_sigmoid if gate == "hard_sigmoid" else _sigmoid
 
     def plain(features):
@@ -206,12 +259,22 @@ def _sednn(file: Keras2File, scaler: Path | str | None) -> Conversion:
     if frames % 2 == 0:
         raise ModelError(f"{file.path}: takes {frames} frames; sednn's context is an odd number of them.")
     activation = file.setting("Dense", "activation", "relu")
-    network = xu.dnn(frames, bins, units.pop(), len(kernels) - 1, activation)
-    mean, scale = _read_scaler(scaler, bins, file.path)
-    front_end = LogSpectrumFrontEnd(mean, scale, n_fft=2 * (bins - 1), hop=bins - 1, context=frames // 2)
     hidden: dict[str, Callable] = {"relu": lambda x: np.maximum(x, 0), "sigmoid": _sigmoid}
-    if activation not in hidden:
+    if not isinstance(activation, str) or activation not in hidden:
         raise ModelError(f"{file.path}: its layers have the activation '{activation}', sednn's 'relu'.")
+    sizes = [frames * bins, *[min(units)] * (len(kernels) - 1), bins]
+    pairs = zip(sizes[:-1], sizes[1:], strict=True)
+    _check_shapes(file.path, file.weights, [shape for pair in pairs for shape in (pair, pair[1:])])
+    network = xu.dnn(frames, bins, min(units), len(kernels) - 1, activation)
+    mean, scale = _read_scaler(scaler, bins, file.path)
+    settings = {
+        "n_fft": 2 * (bins - 1),
+        "hop": bins - 1,
+        "context": frames // 2,
+        "mean": mean,
+        "scale": scale,
+    }
+    front_end = _front_end(file.path, "LogSpectrumFrontEnd", settings)
 
     def plain(features):
         x = features.reshape(len(features), -1)
@@ -225,15 +288,14 @@ def _sednn(file: Keras2File, scaler: Path | str | None) -> Conversion:
 
 def _read_scaler(path: Path | str | None, bins: int, model: Path) -> tuple[np.ndarray, np.ndarray]:
     if path is None:
-        raise ModelError(
+        raise ModelUsageError(
             f"{model}: sednn's network needs its scaler, a pickle that is not read here; where you trust it,"
             " numpy.savez('scaler.npz', mean=scaler.mean_, scale=scaler.scale_), then --scaler scaler.npz.",
-            exit_code=2,
         )
+    stored = archive.read_npz(Path(path))
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            mean, scale = (np.asarray(stored[name], np.float64) for name in ("mean", "scale"))
-    except (OSError, ValueError, KeyError) as error:
+        mean, scale = (np.asarray(stored[name], np.float64) for name in ("mean", "scale"))
+    except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: no .npz file with the arrays mean and scale ({error}).") from error
     if mean.shape != (bins,) or scale.shape != (bins,):
         raise ModelError(
@@ -261,37 +323,30 @@ def read_torch(path: Path | str, key: str | None = None) -> dict[str, np.ndarray
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path.")
-    content = _read_npz(path) if path.suffix == ".npz" else _load_torch(path)
+    content = archive.read_npz(path) if path.suffix == ".npz" else _load_torch(path)
     for step in (key or "").split(".") if key else ():
         if not isinstance(content, Mapping) or step not in content:
-            raise ModelError(f"{path}: has no part '{key}'; it holds {_listed(content)}.", exit_code=2)
+            raise ModelUsageError(f"{path}: has no part '{key}'; it holds {_listed(content)}.")
         content = content[step]
     while isinstance(content, Mapping) and not any(hasattr(value, "shape") for value in content.values()):
         parts = [name for name, value in content.items() if isinstance(value, Mapping)]
         if len(parts) != 1:
-            raise ModelError(
-                f"{path}: name the generator with --key; it holds {_listed(content)}.", exit_code=2
-            )
+            raise ModelUsageError(f"{path}: name the generator with --key; it holds {_listed(content)}.")
         content = content[parts[0]]
     if not isinstance(content, Mapping):
         raise ModelError(f"{path}: holds no arrays by name.")
-    return {
-        name.removeprefix("module."): np.asarray(value, np.float32)
-        for name, value in content.items()
-        if hasattr(value, "shape")
-    }
+    arrays = {str(name).removeprefix("module."): v for name, v in content.items() if hasattr(v, "shape")}
+    # What a tensor claims by its strides may be far more than what is stored.
+    if 4 * sum(math.prod(value.shape) for value in arrays.values()) > limits.MOST_UNPACKED:
+        raise ModelError(f"{path}: its arrays take more than {limits.MOST_UNPACKED:,} bytes; it is not read.")
+    try:
+        return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: holds an array that is none of numbers ({error}).") from error
 
 
 def _listed(content) -> str:
     return ", ".join(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not readable without unpickling ({error}).") from error
 
 
 def _load_torch(path: Path):
@@ -326,7 +381,7 @@ def convert_torch(path: Path | str, key: str | None = None) -> Conversion:
     try:
         weights = torch_layout.generator(state, two_biases=False)
         prefix = next(name for name in state if name.endswith("weight_ih_l0")).removesuffix("weight_ih_l0")
-    except (KeyError, StopIteration) as error:
+    except (KeyError, StopIteration, ValueError) as error:
         raise ModelError(
             f"{path}: neither SpeechBrain's MetricGAN+ generator nor MetricGAN-OKD's ({error})."
         ) from error
@@ -336,10 +391,15 @@ def convert_torch(path: Path | str, key: str | None = None) -> Conversion:
         raise ModelError(
             f"{path}: has {len(weights)} weights; the generator has two LSTM and two dense layers."
         )
+    if min(weight.ndim for weight in (weights[0], weights[1], weights[-5])) < 2:
+        raise ModelError(f"{path}: its first weights are no matrices; this is another network.")
+    bins, units, hidden = weights[0].shape[0], weights[1].shape[0], weights[-5].shape[1]
+    shapes = _generator_shapes(bins, (units, units), hidden, directions=1 if causal else 2)
+    _check_shapes(path, weights, [*shapes, (bins,)])
     network = metricgan_plus.generator(
-        bins=weights[0].shape[0],
-        units=weights[1].shape[0],
-        hidden=weights[-5].shape[1],
+        bins=bins,
+        units=units,
+        hidden=hidden,
         causal=causal,
         torch_bias=False,
         name="metricgan_plus_generator" if plus else "metricgan_okd_generator",

@@ -8,18 +8,19 @@ network was trained on is brought to the nearest level that it knows, and back.
 """
 
 import contextlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from keras_segan import audio
-from keras_segan.errors import AudioError, ModelError
+from keras_segan import audio, audio_streams, files
+from keras_segan.errors import AudioError, AudioUsageError, ModelError, ModelUsageError
 from keras_segan.inference import WaveformEnhancer
+from keras_segan.waveform import checked, checked_rate, checked_share
 
 WHOLE = 60.0  # seconds up to which a signal is enhanced as a whole
 CHUNK = 20.0  # seconds of a longer one that are enhanced together
@@ -40,7 +41,8 @@ def enhance(model: WaveformEnhancer, waveform: np.ndarray, sample_rate: int, wet
 
     Args:
         model: An enhancer, from `load_model`.
-        waveform: Float `(samples,)` or `(samples, channels)`; channels are enhanced one by one.
+        waveform: Float in [-1, 1] or integers as `keras_segan.waveform` takes them, `(samples,)` or
+            `(samples, channels)`; channels are enhanced one by one.
         sample_rate: In Hz.
         wet: Share of the enhanced signal; the rest is the noisy one.
 
@@ -48,19 +50,14 @@ def enhance(model: WaveformEnhancer, waveform: np.ndarray, sample_rate: int, wet
         float32 of the same shape at the same rate. Silent channels stay silent.
 
     Raises:
-        AudioError: If the waveform is empty or holds NaN or infinity.
+        AudioError: If the waveform is empty, not finite or of another type or layout; or if rate or `wet` is
+            beyond its range.
     """
-    waveform = np.asarray(waveform, dtype=np.float32)
-    if waveform.ndim not in (1, 2) or waveform.size == 0:
-        raise AudioError(
-            f"A waveform of shape {waveform.shape} cannot be enhanced; give (samples,) or (samples, channels)"
-            " with at least one sample."
-        )
-    if not np.isfinite(waveform).all():
-        raise AudioError("The waveform holds NaN or infinite samples; repair it first.")
-    columns = waveform.reshape(len(waveform), -1)
+    sample_rate, wet = checked_rate(sample_rate), checked_share(wet, "wet")
+    noisy = checked(waveform, channels=True).astype(np.float32)
+    columns = noisy.reshape(len(noisy), -1)
     blocks = enhanced_blocks(model, lambda: [columns], sample_rate, columns.shape[1], wet)
-    return np.concatenate(list(blocks)).reshape(waveform.shape)
+    return np.concatenate(list(blocks)).reshape(noisy.shape)
 
 
 def with_mask_floor(model: WaveformEnhancer, floor: float) -> WaveformEnhancer:
@@ -77,8 +74,8 @@ def with_mask_floor(model: WaveformEnhancer, floor: float) -> WaveformEnhancer:
         ModelError: If its front end has no mask.
     """
     if not hasattr(model.front_end, "mask_floor"):
-        raise ModelError(
-            f"This model's {type(model.front_end).__name__} has no mask; leave out --mask-floor.", exit_code=2
+        raise ModelUsageError(
+            f"This model's {type(model.front_end).__name__} has no mask; leave out --mask-floor."
         )
     model.front_end.mask_floor = floor
     return model
@@ -197,6 +194,8 @@ def enhanced_blocks(
     Yields:
         float32 `(samples, channels)`, together as long as the signal.
     """
+    if not hasattr(model, "enhance_many"):
+        raise ModelError(f"A {type(model).__name__} enhances nothing; load an enhancer.")
     rate = model.front_end.sample_rate
     length = _Count()
     with Signal(channels, folder) as inside:
@@ -327,6 +326,7 @@ class Enhanced:
         gain: Factor that kept it from clipping, 1 if none was needed.
         seconds: Its length.
         silent: Whether it is digital silence, as what comes of a silent file.
+        note: How its format differs from the source's, empty if it does not.
     """
 
     source: Path
@@ -334,6 +334,7 @@ class Enhanced:
     gain: float
     seconds: float
     silent: bool = False
+    note: str = ""
 
 
 def enhance_file(
@@ -342,6 +343,7 @@ def enhance_file(
     target: Path | str,
     wet: float = 1.0,
     progress: Progress | None = None,
+    scale: float = 1.0,
 ) -> Enhanced:
     """Enhances a file of any length; length, rate, channels and subtype stay, and nothing clips.
 
@@ -351,6 +353,7 @@ def enhance_file(
         target: Where to write; `-` for standard output, in the format of the input.
         wet: See `enhance`.
         progress: Called with the seconds done and those of the whole.
+        scale: Factor for the input, such as 10 for a file that was stored as (clean + noise) / 10.
 
     Returns:
         What was done.
@@ -359,92 +362,113 @@ def enhance_file(
         AudioError: If the file cannot be read, enhanced or written.
     """
     source, target = Path(source), Path(target)
-    if source != STANDARD_STREAM:
-        with audio.AudioSource(source) as opened:
-            return _enhance_source(model, opened, source, target, wet, progress)
-    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-        file.seek(0)
-        with audio.AudioSource(file, "standard input") as opened:
-            return _enhance_source(model, opened, source, target, wet, progress)
+    if source == STANDARD_STREAM:
+        name = "standard input"
+        noisy = audio.AudioSource(audio_streams.spooled(sys.stdin.buffer, name), name)
+    else:
+        noisy = audio.AudioSource(source)
+    with noisy:
+        return _enhance_source(model, _Scaled(noisy, scale), (source, target), wet, progress)
+
+
+class _Scaled:
+    """An audio source whose samples are multiplied."""
+
+    def __init__(self, source: audio.AudioSource, scale: float):
+        self._source, self._scale = source, np.float32(scale)
+
+    def __getattr__(self, name: str):
+        return getattr(self._source, name)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        return (block * self._scale for block in self._source.blocks())
 
 
 def _enhance_source(
     model: WaveformEnhancer,
-    opened: audio.AudioSource,
-    source: Path,
-    target: Path,
+    noisy: "_Scaled",
+    names: tuple[Path, Path],
     wet: float,
     progress: Progress | None,
 ) -> Enhanced:
-    rate, channels = opened.sample_rate, opened.channels
+    source, target = names
+    rate, channels = noisy.sample_rate, noisy.channels
+    is_stream = target == STANDARD_STREAM or (target.exists() and not target.is_file())
+    kept = audio.output_format(noisy, None if is_stream else target)
+    folder = None if is_stream else files.make_folder(target.parent)
     with contextlib.ExitStack() as stack:
-        if target == STANDARD_STREAM:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            written, kept = folder / "enhanced", (opened.format, opened.subtype)
-        else:
-            folder, written, kept = target.parent, target, audio.kept_format(target, opened)
-            folder.mkdir(parents=True, exist_ok=True)
         result = stack.enter_context(Signal(channels, folder))
-        result.extend(enhanced_blocks(model, opened.blocks, rate, channels, wet, progress, folder))
+        result.extend(enhanced_blocks(model, noisy.blocks, rate, channels, wet, progress, folder))
         gain = 1.0 / result.peak if result.peak > 1.0 else 1.0
-        audio.write_blocks(written, result.blocks(gain), rate, channels, kept[1], kept[0])
+        written = target
         if target == STANDARD_STREAM:
-            with open(written, "rb") as finished:
-                shutil.copyfileobj(finished, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-        return Enhanced(source, target, gain, len(result) / rate, silent=result.peak == 0.0)
+            written = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "enhanced"
+        audio.write_blocks(written, result.blocks(gain), rate, channels, kept.subtype, kept.format)
+        if target == STANDARD_STREAM:
+            audio_streams.copied(written, sys.stdout.buffer)
+        return Enhanced(source, target, gain, len(result) / rate, result.peak == 0.0, kept.note)
 
 
-def targets(sources: list[Path], out: Path) -> dict[Path, Path]:
+class Plan(NamedTuple):
+    """What is to be enhanced.
+
+    Attributes:
+        files: Output by input file, in order.
+        problems: What in a folder cannot be looked into, and why.
+    """
+
+    files: dict[Path, Path]
+    problems: dict[Path, str]
+
+
+def targets(sources: list[Path], out: Path) -> Plan:
     """Names the output of every input.
 
     Args:
-        sources: Files and folders, or `-`; a folder stands for the audio files in it and below.
+        sources: Files, pipes and folders, or `-`; a folder stands for the audio files in it and below.
         out: A file for a single input file, otherwise a folder; or `-`.
 
     Returns:
-        Output by input file, in order.
+        Outputs and problems.
 
     Raises:
         AudioError: If an input does not exist or two inputs would write the same file.
     """
-    standard = STANDARD_STREAM in (*sources, out)
-    if standard and (len(sources) > 1 or sources[0].is_dir()):
-        raise AudioError("Standard input and output hold one file; name one of each.", exit_code=2)
     single = len(sources) == 1 and not sources[0].is_dir()
-    if single and (standard or (sources[0].is_file() and out.suffix and not out.is_dir())):
-        if out.is_dir():
-            raise AudioError(f"{out}: is a folder; name a file for standard input.", exit_code=2)
-        if sources[0] != STANDARD_STREAM and not sources[0].exists():
-            raise AudioError(f"{sources[0]}: no such file or folder; check the path.")
-        return {sources[0]: out}
-    if out.exists() and not out.is_dir():
-        raise AudioError(f"{out}: is a file; name a folder for several inputs.", exit_code=2)
-    named = {}
+    is_standard = STANDARD_STREAM in (*sources, out)
+    if is_standard and not single:
+        raise AudioUsageError("Standard input and output hold one file; name one of each.")
     for source in sources:
-        if source.is_dir():
-            named.update({path: out / path.relative_to(source) for path in _audio_files(source, out)})
-        elif source.exists():
-            named[source] = out / source.name
-        else:
+        if source != STANDARD_STREAM and not source.exists():
             raise AudioError(f"{source}: no such file or folder; check the path.")
-    if not named:
+    if is_standard:
+        if out.is_dir():
+            raise AudioUsageError(f"{out}: is a folder; name a file for standard input.")
+        return Plan({sources[0]: out}, {})
+    is_file = out.exists() and not out.is_dir()
+    if single and (is_file or (out.suffix and not out.is_dir())):
+        return Plan({sources[0]: out}, {})
+    if is_file:
+        raise AudioUsageError(f"{out}: is a file; name a folder for several inputs.")
+    plan = _targets_below(sources, out)
+    if not plan.files and not plan.problems:
         raise AudioError(f"{', '.join(map(str, sources))}: no audio files there.")
-    if len(set(named.values())) < len(named):
+    if len(set(plan.files.values())) < len(plan.files):
         raise AudioError("Two inputs would be written to the same file; enhance them into different folders.")
-    return named
+    return plan
 
 
-def _audio_files(folder: Path, out: Path) -> list[Path]:
-    """Lists the audio files below a folder, but not what an earlier call wrote into a folder there."""
-    outputs = out.resolve()
-    inside = folder.resolve() in outputs.parents
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and audio.is_audio_file(path)
-        and not path.name.startswith(".")
-        and not (inside and outputs in path.resolve().parents)
-    ]
+def _targets_below(sources: list[Path], out: Path) -> Plan:
+    plan, outputs = Plan({}, {}), out.resolve()
+    for source in sources:
+        if not source.is_dir():
+            plan.files[source] = out / source.name
+            continue
+        listing = files.list_files(source, audio.is_audio_file)
+        plan.problems.update(listing.problems)
+        inside = source.resolve() in outputs.parents
+        for name, path in listing.files.items():
+            # Not what an earlier call wrote into a folder there.
+            if not (inside and outputs in path.resolve().parents):
+                plan.files[path] = out / name
+    return plan

@@ -1,4 +1,9 @@
-"""Errors of the package: each message says what is wrong, in which file, and what to do."""
+"""Errors of the package: each message says what is wrong, in which file, and what to do.
+
+An error class says what the error is about; those that are a `UsageError`, too, say that the caller asked for
+something that cannot be (a wrong name, option or value) rather than that something failed. Exit codes are the
+command line's affair: `keras_segan.cli` maps the classes to them.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -9,12 +14,11 @@ class KsegError(Exception):
 
     Args:
         message: One sentence: what is wrong, in which file, what to do.
-        exit_code: What the command line exits with: 1 for a failure, 2 for wrong use.
     """
 
-    def __init__(self, message: str, *, exit_code: int = 1):
-        super().__init__(message)
-        self.exit_code = exit_code
+
+class UsageError(KsegError):
+    """The caller asked for something that cannot be: a wrong name, option or value."""
 
 
 class AudioError(KsegError):
@@ -23,6 +27,10 @@ class AudioError(KsegError):
 
 class DataError(KsegError):
     """A corpus, manifest or folder is not what it should be."""
+
+
+class FileError(DataError):
+    """A file or folder cannot be read, written, listed or replaced."""
 
 
 class MetricError(KsegError):
@@ -39,6 +47,30 @@ class BackendError(KsegError):
 
 class RecipeError(KsegError):
     """A reproduction, a variant or an option of it is unknown or wrong."""
+
+
+class AudioUsageError(AudioError, UsageError):
+    """Audio was asked for in a way that cannot be."""
+
+
+class DataUsageError(DataError, UsageError):
+    """Data were asked for in a way that cannot be."""
+
+
+class MetricUsageError(MetricError, UsageError):
+    """A metric, or an option of scoring, was named wrongly."""
+
+
+class ModelUsageError(ModelError, UsageError):
+    """A model, or an option of it, was named wrongly."""
+
+
+class BackendUsageError(BackendError, UsageError):
+    """`KERAS_BACKEND` names a backend that is unknown or not installed."""
+
+
+class RecipeUsageError(RecipeError, UsageError):
+    """A reproduction, a variant or an option of it was named wrongly."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -4,20 +4,21 @@
 `bootstrap_interval` make means and intervals out of scores, here and for reproductions.
 """
 
-import csv
-import io
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_segan import audio
+from keras_segan import audio, files
 from keras_segan import metrics as metric_registry
 from keras_segan.data.folders import audio_files
-from keras_segan.data.manifest import Manifest, Utterance
-from keras_segan.errors import DataError, MetricError
+from keras_segan.data.manifest import Manifest
+from keras_segan.data.pairing import UNCLEAR, find_outputs, partners
+from keras_segan.errors import DataError, MetricError, MetricUsageError
 from keras_segan.metrics.items import (
     POLICIES,
     Failure,
@@ -28,7 +29,11 @@ from keras_segan.metrics.items import (
     key,
 )
 
+if TYPE_CHECKING:
+    from keras_segan.metrics.pool import ScoringPool
+
 CONDITIONS = ("snr", "noise", "speaker")
+REMARKS = ("failure", "notes")  # last columns of a table of scores
 LEVEL = 0.95
 RESAMPLINGS = 2000
 
@@ -252,34 +257,49 @@ class Evaluation:
         ]
 
     def write_csv(self, path: Path | str):
-        """Writes a line per pair, atomically: facts, scores, those of the noisy file, failure, notes."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".writing")
-        temporary.write_text(self.as_csv(), encoding="utf-8")
-        os.replace(temporary, path)
+        """Writes a line per pair: facts, scores, those of the noisy file, failure, notes.
+
+        Raises:
+            FileError: If the file cannot be written.
+        """
+        files.write_table(path, *self._table())
 
     def as_csv(self) -> str:
         """Returns the lines of `write_csv`."""
-        noisy_names = [f"noisy_{name}" for name in self.metrics] if any(r.noisy for r in self.rows) else []
-        columns = ["id", "speaker", "noise", "snr", *self.metrics, *noisy_names, "failure", "notes"]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._line(row) for row in self.rows)
-        return text.getvalue()
+        return files.table_text(*self._table())
 
-    def _line(self, row: Row) -> dict:
+    def _table(self) -> tuple[list[str], list[dict]]:
+        noisy_names = [f"noisy_{name}" for name in self.metrics] if any(r.noisy for r in self.rows) else []
+        # The metric "snr" measures what the condition of this name says.
+        level = "nominal_snr" if "snr" in self.metrics else "snr"
+        columns = ["id", "speaker", "noise", level, *self.metrics, *noisy_names, *REMARKS]
+        return columns, [self._line(row, level) for row in self.rows]
+
+    def _line(self, row: Row, level: str) -> dict:
         noisy = (row.noisy.scores or {}) if row.noisy else {}
         return {
             "id": row.pair.id,
             "speaker": row.pair.speaker,
             "noise": row.pair.noise,
-            "snr": "" if row.pair.snr is None else f"{row.pair.snr:g}",
+            level: "" if row.pair.snr is None else f"{row.pair.snr:g}",
             **{name: repr(value) for name, value in (row.result.scores or {}).items()},
             **{f"noisy_{name}": repr(value) for name, value in noisy.items()},
             "failure": "; ".join(map(str, row.failures)),
             "notes": "; ".join(row.result.notes),
         }
+
+
+def is_score_table(path: Path) -> bool:
+    """Says whether a file is empty or what `Evaluation.write_csv` writes."""
+    if not path.is_file():
+        return False
+    if path.stat().st_size == 0:
+        return True
+    try:
+        next(files.read_table(path, ("id", *REMARKS)))
+    except (DataError, StopIteration):
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -307,7 +327,7 @@ class Scoring:
     def check(self):
         """Finds out before the work whether names and policy are right (exit code 2 if not)."""
         if self.on_error not in POLICIES:
-            raise MetricError(f"'{self.on_error}' is none of {', '.join(POLICIES)}.", exit_code=2)
+            raise MetricUsageError(f"'{self.on_error}' is none of {', '.join(POLICIES)}.")
         for metric in self.metrics:
             metric_registry.get(metric)
             if self.on_error == "floor":
@@ -341,55 +361,73 @@ def evaluate_folders(
     scoring.check()
     pairs = pair_manifest(manifest, enhanced) if manifest else pair_folders(clean, enhanced, noisy)
     if all(pair.problem for pair in pairs):
-        raise DataError(f"{enhanced}: no file here has the name of a clean file; check both folders.")
+        unclear = next((pair.problem for pair in pairs if pair.clean and UNCLEAR in pair.problem), None)
+        problem = unclear or "no file here has the name of a clean file; check both folders"
+        raise DataError(f"{files.printable(enhanced)}: {problem}.")
     return score_pairs(pairs, scoring)
 
 
 def pair_folders(clean: Path | str, enhanced: Path | str, noisy: Path | str | None = None) -> list[FilePair]:
     """Pairs the files of folders by relative stem; what lacks its partner is listed with a problem."""
     folders = {"clean": Path(clean), "enhanced": Path(enhanced)} | ({"noisy": Path(noisy)} if noisy else {})
-    files = {name: audio_files(folder) for name, folder in folders.items()}
+    problems: dict[Path, str] = {}
+    there = {name: audio_files(folder, problems) for name, folder in folders.items()}
+    others = {name: partners(there["clean"], there[name]) for name in folders}
+    matched = set(others["enhanced"].values())
     pairs = []
-    for stem in sorted({*files["clean"], *files["enhanced"]}):
-        found = {name: files[name].get(stem) for name in folders}
+    for stem in sorted({*there["clean"], *(there["enhanced"].keys() - matched)}):
+        found = {name: there[name].get(others[name].get(stem, stem)) for name in folders}
         missing = [_missing(name, folders[name], stem) for name, path in found.items() if path is None]
-        pairs.append(FilePair(stem, **found, problem="; ".join(missing)))
-    return pairs
+        pairs.append(FilePair(files.printable(stem), **found, problem="; ".join(missing)))
+    return pairs + _not_looked_into(problems)
+
+
+def _not_looked_into(problems: Mapping[Path, str]) -> list[FilePair]:
+    return [FilePair(files.printable(path), None, None, problem=text) for path, text in problems.items()]
 
 
 def _missing(name: str, folder: Path, stem: str) -> str:
     """Says why there is no file of that stem."""
-    same = [path for path in (folder / stem).parent.glob("*") if path.with_suffix("") == folder / stem]
-    if any(path.is_dir() and path.suffix for path in same):
-        return f"{next(p for p in same if p.is_dir())}: this is a folder, not an audio file"
-    return f"no {name} file '{stem}' in {folder}"
+    for suffix in audio.AUDIO_SUFFIXES:
+        path = folder / f"{stem}{suffix}"
+        if os.path.isdir(path):
+            return f"{files.printable(path)}: this is a folder, not an audio file"
+    return f"no {name} file '{files.printable(stem)}' in {files.printable(folder)}"
 
 
 def pair_manifest(manifest: Manifest, enhanced: Path | str) -> list[FilePair]:
-    """Finds the enhanced file of each utterance, named as its id or as its noisy file.
+    """Finds the enhanced file of each utterance; see `data.pairing.find_outputs`.
 
     Of a manifest with a test split only that is taken.
     """
     utterances = manifest.split("test") or manifest.utterances
-    files = audio_files(enhanced)
-    pairs = [_pair_utterance(u, files, Path(enhanced)) for u in utterances]
-    known = {name for u in manifest.utterances for name in (u.id, u.noisy.stem)}
-    strange = [stem for stem in files if stem not in known]
-    return pairs + [FilePair(s, None, files[s], problem="the manifest does not know it") for s in strange]
+    problems: dict[Path, str] = {}
+    there = audio_files(enhanced, problems)
+    outputs = find_outputs(utterances, there)
+    pairs = []
+    for u in utterances:
+        path = there.get(outputs.found.get(u.id, ""))
+        problem = "" if path else outputs.unclear.get(u.id) or _missing("enhanced", Path(enhanced), u.id)
+        pairs.append(FilePair(u.id, u.clean, path, u.noisy, problem, u.scale, u.speaker, u.noise, u.snr))
+    spare = set(there) - set(outputs.found.values()) - outputs.claimed
+    others = [u for u in manifest.utterances if u.split != "test"] if manifest.split("test") else []
+    strange = sorted(spare - set(find_outputs(others, spare).found.values()))
+    pairs += [
+        FilePair(files.printable(stem), None, there[stem], problem="the manifest does not know it")
+        for stem in strange
+    ]
+    return pairs + _not_looked_into(problems)
 
 
-def _pair_utterance(u: Utterance, files: dict[str, Path], folder: Path) -> FilePair:
-    path = files.get(u.id) or files.get(u.noisy.stem)
-    problem = "" if path else _missing("enhanced", folder, u.id)
-    return FilePair(u.id, u.clean, path, u.noisy, problem, u.scale, u.speaker, u.noise, u.snr)
-
-
-def score_pairs(pairs: Sequence[FilePair], scoring: Scoring) -> Evaluation:
+def score_pairs(
+    pairs: Sequence[FilePair], scoring: Scoring, pool: "ScoringPool | None" = None
+) -> Evaluation:
     """Scores pairs in worker processes.
 
     Args:
         pairs: The files.
         scoring: Metrics and how they are computed.
+        pool: Workers that are there already; new ones for these pairs if `None`.
 
     Returns:
         A row for every pair, in their order.
@@ -399,14 +437,17 @@ def score_pairs(pairs: Sequence[FilePair], scoring: Scoring) -> Evaluation:
     whole = [pair for pair in pairs if not pair.problem]
     items = [_item(pair, pair.enhanced, pair.processed_scale, scoring) for pair in whole]
     items += [_item(pair, pair.noisy, pair.scale, scoring) for pair in whole if pair.noisy]
-    with ScoringPool(scoring.jobs, scoring.dask, scoring.timeout) as pool:
-        results = list(scoring.progress(pool.map(items), total=len(items)))
+    own = contextlib.nullcontext(pool) if pool else ScoringPool(scoring.jobs, scoring.dask, scoring.timeout)
+    with own as workers:
+        results = list(scoring.progress(workers.map(items), total=len(items)))
     if scoring.on_error == "floor":
         results = [floored(result) if result.failure else result for result in results]
-    enhanced = dict(zip((pair.id for pair in whole), results[: len(whole)], strict=True))
-    noisy = dict(zip((pair.id for pair in whole if pair.noisy), results[len(whole) :], strict=True))
+    enhanced, noisy = iter(results[: len(whole)]), iter(results[len(whole) :])
     rows = [
-        Row(pair, enhanced.get(pair.id) or _unpaired(pair, scoring), noisy.get(pair.id)) for pair in pairs
+        Row(pair, _unpaired(pair, scoring))
+        if pair.problem
+        else Row(pair, next(enhanced), next(noisy) if pair.noisy else None)
+        for pair in pairs
     ]
     return Evaluation(tuple(rows), tuple(map(key, scoring.metrics)))
 

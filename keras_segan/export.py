@@ -4,7 +4,6 @@ What is exported is the network: features in, mask or spectrum out. The signal p
 outside; a JSON file beside the export says which one it is, with all its settings, so that it can be rebuilt.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -15,13 +14,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segan import files
 from keras_segan._version import __version__
-from keras_segan.errors import ModelError, unknown
-from keras_segan.inference import sidecar
+from keras_segan.errors import ModelError, ModelUsageError, unknown
+from keras_segan.inference import SUFFIXES, check_export, sidecar
 from keras_segan.layers.recurrent import using_recurrence
 from keras_segan.models.base import Enhancer
 
-SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "tf_saved_model": ""}
 FORMATS = tuple(SUFFIXES)
 TOLERANCE = 1e-5
 FREE_AXES = ((1, 50), (3, 111))  # batch and frames of the inputs that are compared
@@ -51,7 +50,7 @@ def export(model: Enhancer, path: Path | str, file_format: str, model_sha256: st
 
     Args:
         model: The enhancer.
-        path: The file, or the folder of a SavedModel; replaced if it exists.
+        path: The file, or the folder of a SavedModel; an earlier export there is replaced.
         file_format: One of `FORMATS`.
         model_sha256: Checksum of the `.keras` file, for the description.
 
@@ -60,11 +59,13 @@ def export(model: Enhancer, path: Path | str, file_format: str, model_sha256: st
 
     Raises:
         ModelError: If a package is missing, the export fails, or its output differs by more than `TOLERANCE`.
+        DataError: If something else is there.
     """
     if file_format not in FORMATS:
-        raise ModelError(unknown("format", file_format, FORMATS), exit_code=2)
+        raise ModelUsageError(unknown("format", file_format, FORMATS))
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_export(path, file_format, force=True)
+    files.make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".exporting-") as folder:
         # Keras checks the suffix.
         temporary = Path(folder) / f"network{SUFFIXES[file_format]}"
@@ -73,12 +74,14 @@ def export(model: Enhancer, path: Path | str, file_format: str, model_sha256: st
         if not parity.difference <= TOLERANCE:
             raise ModelError(f"{path}: not written, the exported network is not the same: {parity}.")
         facts = describe(model, file_format, parity, model_sha256)
-        description = Path(folder) / "description.json"
-        description.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        os.replace(description, sidecar(path))
+        if temporary.is_dir():
+            if path.is_dir():
+                os.replace(path, Path(folder) / "earlier")  # gone with the folder
+            os.replace(temporary, path)
+        else:
+            with files.replacing(path) as written:
+                shutil.copyfile(temporary, written)
+        files.write_json(sidecar(path), facts)
     return parity
 
 

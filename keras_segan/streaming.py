@@ -139,14 +139,13 @@ def enhance_file(
         rate, channels = opened.sample_rate, opened.channels
         streams = [Stream(model) for _ in range(channels)]
         inside = streams[0].sample_rate
-        target.parent.mkdir(parents=True, exist_ok=True)
-        file_format, subtype = audio.kept_format(target, opened)
-        noisy = audio.Resampler(rate, inside, channels).resample(opened.blocks(BLOCK))
+        kept = audio.output_format(opened, target)
+        limiter = _Limiter(opened.frames)
+        noisy = audio.Resampler(rate, inside, channels).resample(limiter.counted(opened.blocks(BLOCK)))
         enhanced = audio.Resampler(inside, rate, channels).resample(_columns(streams, noisy))
-        peak = _Peak(opened.frames)
-        written = peak.limited(enhanced, rate, progress)
-        audio.write_blocks(target, written, rate, channels, subtype, file_format)
-        return Enhanced(source, target, 1.0, opened.frames / rate, silent=peak.value == 0.0)
+        written = limiter.limited(enhanced, rate, progress)
+        audio.write_blocks(target, written, rate, channels, kept.subtype, kept.format)
+        return Enhanced(source, target, 1.0, limiter.done / rate, limiter.peak == 0.0, kept.note)
 
 
 BLOCK = 1 << 14  # samples per channel of a file that are read at a time
@@ -158,22 +157,33 @@ def _columns(streams: list[Stream], blocks: Iterable[np.ndarray]) -> Iterator[np
     yield np.stack([stream.finish() for stream in streams], axis=1)
 
 
-class _Peak:
-    """Limits blocks to full scale and to a length in samples, and remembers their peak."""
+class _Limiter:
+    """Limits blocks to full scale and to as many samples as have come in, and remembers their peak.
 
-    def __init__(self, length: int):
-        self.missing = self.length = length
-        self.value = 0.0
+    Args:
+        announced: Samples that the header announces, `None` if it does not know.
+    """
+
+    def __init__(self, announced: int | None):
+        self._announced = announced
+        self._given = 0
+        self.done = 0
+        self.peak = 0.0
+
+    def counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for block in blocks:
+            self._given += len(block)
+            yield block
 
     def limited(self, blocks, rate: int, progress: Progress | None) -> Iterator[np.ndarray]:
         for block in blocks:
-            block = block[: self.missing]
+            block = block[: self._given - self.done]
             if not np.isfinite(block).all():
                 raise ModelError("The model returns NaN; its weights are damaged.")
-            self.missing -= len(block)
-            self.value = max(self.value, float(np.max(np.abs(block), initial=0.0)))
+            self.done += len(block)
+            self.peak = max(self.peak, float(np.max(np.abs(block), initial=0.0)))
             if progress is not None and len(block):
-                progress((self.length - self.missing) / rate, self.length / rate)
+                progress(self.done / rate, (self._announced or self._given) / rate)
             yield np.clip(block, -1.0, 1.0)
 
 

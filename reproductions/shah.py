@@ -11,21 +11,30 @@ features, which need about 2 GB of memory. The mini corpus takes a minute.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_segan import audio, gammatone
+from keras_segan.data.examples.frames import Frames
 from keras_segan.data.manifest import Manifest, Utterance
-from keras_segan.data.masking import MaskingFrames
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
 from keras_segan.models import shah
 from keras_segan.models.base import Enhancer
-from keras_segan.recipe import Paper, Plan, require_choices
-from keras_segan.training import adversarial
-from keras_segan.training.masking_gan import MaskingGame
+from keras_segan.reproduction import plots
+from keras_segan.reproduction.outcomes import Enhancement
+from keras_segan.reproduction.recipe import BaseSettings, Paper, Plan, setting
+from keras_segan.training.keep import Best, KeepAll, kept_or_last
+from keras_segan.training.loop import Rounds, Training
+from keras_segan.training.losses import half_l2, non_saturating, real_or_fake
+from keras_segan.training.optimizers import Adam
+from keras_segan.training.player import Player
+from keras_segan.training.run_folder import Run
+from keras_segan.training.sources import Batches
+from keras_segan.training.step import Shapes, Step, evaluation, mean_loss
 from keras_segan.wiener import WienerFilter
 
 PAPER = Paper(
@@ -36,50 +45,64 @@ PAPER = Paper(
     metrics=("csig", "cbak", "covl", "pesq-wb-lqo", "stoi"),
 )
 SYSTEMS = {"mmse-gan": "MMSE-GAN", "v-gan": "v-GAN", "dnn": "DNN"}  # names of Table 1
+ALL = "all"
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of one variant; sources in brackets, [code] = training_gan.py and the feature scripts."""
+class Settings(BaseSettings):
+    """Settings of one variant; "code" is training_gan.py with its feature scripts."""
 
-    corpus: str = "voicebank-demand"  # [paper]
-    model: str = "mmse-gan"  # [paper] or "v-gan", "dnn", "all"
-    window: int = 320  # [paper: 20 ms] samples
-    hop: int = 160  # [paper: 10 ms] samples
-    context: int = 3  # [paper: 7 frames] on each side
-    emphasis: float = 0.95  # [paper]
-    energy_floor: float = 1e-8  # [ours; the original takes log(0) of digital silence]
-    output: str = "mask"  # [paper: sigmoid mask] or "log-spectrum" [code: linear]
-    units: int = 512  # [paper]
-    hidden_layers: int = 3  # [paper]
-    initialisation: str = "glorot"  # [ours; not stated] or "released" [code]
-    discriminator_input: str = "global"  # [ours; not stated] standardised over the corpus, or "batch" [code]
-    learning_rate: float = 1e-3  # [paper]
-    adam_epsilon: float = 1e-8  # [TensorFlow 1]
-    batch: int = 1000  # [paper] frames, random ones
-    epochs: int = 30  # [paper]
-    validation_share: float = 572 / 11572  # [paper] of the training files, if the data name none
-    seed: int = 0  # [ours]
-
-    def __post_init__(self):
-        choices = {
-            "model": (*SYSTEMS, "all"),
-            "output": shah.OUTPUTS,
-            "initialisation": shah.INITIALISATIONS,
-            "discriminator_input": ("global", "batch"),
-        }
-        require_choices(self, choices)
-        if self.epochs < 1 or self.batch < 1:
-            raise ValueError("epochs and batch must be at least 1.")
+    corpus: str = setting("voicebank-demand", "corpus", source="paper, section 4", role="neutral")
+    model: str = setting(
+        "mmse-gan", "system of Table 1 to train", source="paper", choices=(*SYSTEMS, ALL), role="row"
+    )
+    window: int = setting(320, "analysis window", source="paper: 20 ms", unit="samples", at_least=1)
+    hop: int = setting(160, "distance of frames", source="paper: 10 ms", unit="samples", at_least=1)
+    context: int = setting(
+        3, "frames before and after the centre", source="paper: 7 frames", unit="frames", at_least=0
+    )
+    emphasis: float = setting(0.95, "pre-emphasis", source="paper")
+    energy_floor: float = setting(
+        1e-8, "smaller energies count as this; the original takes log(0) of digital silence", source="ours"
+    )
+    output: str = setting(
+        "mask",
+        "what the generator gives",
+        source="paper: sigmoid mask; code: linear log-spectrum",
+        choices=shah.OUTPUTS,
+    )
+    units: int = setting(512, "units of a hidden layer", source="paper", at_least=1)
+    hidden_layers: int = setting(3, "hidden layers of each network", source="paper", at_least=0)
+    initialisation: str = setting(
+        "glorot",
+        "initial weights",
+        source="ours, not stated; code: released",
+        choices=shah.INITIALISATIONS,
+    )
+    discriminator_input: str = setting(
+        "global",
+        "over what the discriminator's input is standardised: the corpus, or the batch",
+        source="ours, not stated; code: batch",
+        choices=("global", "batch"),
+    )
+    learning_rate: float = setting(1e-3, "Adam's step size", source="paper")
+    adam_epsilon: float = setting(1e-8, "Adam's epsilon", source="TensorFlow 1")
+    batch: int = setting(1000, "random frames of a training step", source="paper", unit="frames", at_least=1)
+    epochs: int = setting(
+        30, "passes over the training frames", source="paper", unit="epochs", at_least=1, role="length"
+    )
+    validation_share: float = setting(
+        572 / 11572, "share of the training files that validate, if the data name none", source="paper"
+    )
 
     @property
     def models(self) -> tuple[str, ...]:
         """The systems to train."""
-        return tuple(SYSTEMS) if self.model == "all" else (self.model,)
+        return tuple(SYSTEMS) if self.model == ALL else (self.model,)
 
 
 # The released graph learns the log spectrum itself; its feature script frames differently from the paper.
-CODE = Config(
+CODE = Settings(
     window=400,
     hop=80,
     context=2,
@@ -88,117 +111,175 @@ CODE = Config(
     discriminator_input="batch",
     epochs=100,
 )
-VARIANTS = {"paper": Config(), "code": CODE, "mini": Config(corpus="mini", batch=250)}
+VARIANTS = {"paper": Settings(), "code": CODE, "mini": Settings(corpus="mini", batch=250)}
 
 
-def front_end(config: Config) -> shah.GammatoneFrontEnd:
+@dataclass(frozen=True)
+class Game:
+    """Generator and discriminator of one of the paper's three systems, and what each of them minimises.
+
+    A batch holds `features`, standardised log energies in context `(batch, inputs)`; `noisy`, the linear
+    noisy energies h `(batch, bands)`; and `clean`, the clean log energies x `(batch, bands)`.
+
+    Attributes:
+        model: Which system.
+        generator: From `models.shah`.
+        discriminator: From `models.shah`.
+        settings: Settings of the variant.
+        statistics: Mean and standard deviation by which D's input is standardised; `None` for those of the
+            batch's clean targets.
+
+    Reference:
+        Paper, section 3; training_gan.py, `D_loss` and `G_loss`.
+    """
+
+    model: str
+    generator: keras.Model
+    discriminator: keras.Model
+    settings: Settings
+    statistics: tuple[float, float] | None = None
+
+    def enhanced(self, features, noisy):
+        """Returns the enhanced log spectrum t = log(h m) of the mask m = G; the released G gives t itself."""
+        output = self.generator(features)
+        if self.settings.output == "log-spectrum":
+            return output
+        return shah.masked_log_spectrum(output, noisy, self.settings.energy_floor)
+
+    def judged(self, log_spectrum, clean):
+        """Returns D's logits of log spectra, standardised by two scalars (training_gan.py)."""
+        mean, deviation = self.statistics or (ops.mean(clean), ops.std(clean))
+        return self.discriminator((log_spectrum - mean) / deviation)
+
+    def discriminator_loss(self, features, noisy, clean):
+        """D minimises -E log D(x) - E log(1 - D(t))."""
+        enhanced = self.enhanced(features, noisy)
+        return real_or_fake(self.judged(clean, clean), self.judged(enhanced, clean))
+
+    def generator_loss(self, features, noisy, clean):
+        """G minimises -E log D(t) (v-GAN), 1/2 E (x - t)^2 (DNN), or the sum of both (MMSE-GAN)."""
+        enhanced = self.enhanced(features, noisy)
+        error = half_l2(enhanced, clean)
+        if self.model == "dnn":
+            return error
+        fooling = non_saturating(self.judged(enhanced, clean))
+        return (fooling if self.model == "v-gan" else fooling + error), {"gan": fooling, "mse": error}
+
+    def error(self, features, noisy, clean):
+        """Returns 1/2 E (x - t)^2, by which the best epoch of every system is chosen (section 4)."""
+        return half_l2(self.enhanced(features, noisy), clean)
+
+    @property
+    def players(self) -> list[Player]:
+        """D, then G, each with its own Adam; the DNN plays alone."""
+        rate, epsilon = self.settings.learning_rate, self.settings.adam_epsilon
+        d = Player(
+            "discriminator", (self.discriminator,), Adam(rate, epsilon=epsilon), self.discriminator_loss
+        )
+        g = Player("generator", (self.generator,), Adam(rate, epsilon=epsilon), self.generator_loss)
+        return [g] if self.model == "dnn" else [d, g]
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shapes of a batch's arrays."""
+        bands = self.generator.output_shape
+        return {"features": self.generator.input_shape, "noisy": bands, "clean": bands}
+
+
+def front_end(settings: Settings) -> shah.GammatoneFrontEnd:
     """Builds the signal processing around the generator."""
     return shah.GammatoneFrontEnd(
-        config.window, config.hop, config.context, config.output, config.emphasis, config.energy_floor
+        settings.window,
+        settings.hop,
+        settings.context,
+        settings.output,
+        settings.emphasis,
+        settings.energy_floor,
     )
 
 
-def build(config: Config) -> tuple[keras.Model, keras.Model]:
+def build(settings: Settings) -> tuple[keras.Model, keras.Model]:
     """Builds generator and discriminator."""
-    front = front_end(config)
+    front = front_end(settings)
     size = {
-        "units": config.units,
-        "hidden_layers": config.hidden_layers,
-        "initialisation": config.initialisation,
+        "units": settings.units,
+        "hidden_layers": settings.hidden_layers,
+        "initialisation": settings.initialisation,
     }
-    generator = shah.generator(front.n_inputs, front.bank.bands, output=config.output, **size)
+    generator = shah.generator(front.n_inputs, front.bank.bands, output=settings.output, **size)
     return generator, shah.discriminator(front.bank.bands, **size)
 
 
-def frames(config: Config, utterances: tuple[Utterance, ...]) -> MaskingFrames:
+def game(settings: Settings, model: str, statistics: tuple[float, float]) -> Game:
+    """Builds one of the three systems; all start from the same generator."""
+    keras.utils.set_random_seed(settings.seed)
+    of_batch = settings.discriminator_input == "batch"
+    return Game(model, *build(settings), settings, None if of_batch else statistics)
+
+
+def frames(settings: Settings, utterances: tuple[Utterance, ...]) -> Frames:
     """Computes the log gammatone energies of noisy and clean files."""
-    front, reader = front_end(config), UtteranceReader(max_bytes=0)
+    front, reader = front_end(settings), UtteranceReader(max_bytes=0)
 
     def log_spectra(utterance: Utterance) -> Iterator[np.ndarray]:
         for waveform in (reader.noisy(utterance), reader.clean(utterance)):
-            yield gammatone.log_energies(front.analyse_energies(waveform).energies, config.energy_floor).T
+            yield gammatone.log_energies(front.analyse_energies(waveform).energies, settings.energy_floor).T
 
-    return MaskingFrames((tuple(log_spectra(utterance)) for utterance in utterances), config.context)
+    return Frames((tuple(log_spectra(utterance)) for utterance in utterances), settings.context)
 
 
-def hold_out(config: Config, manifest: Manifest) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
+def hold_out(settings: Settings, manifest: Manifest) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
     """Returns training and validation files; without a validation split some are drawn from training."""
     train, validation = manifest.split("train"), manifest.split("validation")
     if len(train) < 2:
         raise DataError("The data have fewer than two training pairs; name a corpus with a training split.")
     if validation:
         return train, validation
-    order = np.random.default_rng(config.seed).permutation(len(train))
-    count = max(1, round(config.validation_share * len(train)))
+    order = np.random.default_rng(settings.seed).permutation(len(train))
+    count = max(1, round(settings.validation_share * len(train)))
     return tuple(train[i] for i in np.sort(order[count:])), tuple(train[i] for i in np.sort(order[:count]))
 
 
-def validation_loss(game: MaskingGame, examples: MaskingFrames, size: int) -> float:
-    """Returns half the mean squared error of the log spectra: what the best epoch is chosen by."""
-    total = 0.0
-    for features, noisy, clean in examples.ordered(size):
-        enhanced = game.enhanced(features, noisy)
-        total += float(adversarial.half_mean_square(enhanced, clean)) * len(clean)
-    return total / len(examples)
-
-
-def system(config: Config, model: str, train: MaskingFrames, validation: MaskingFrames) -> adversarial.System:
-    """Builds one of the paper's three systems; all start from the same generator."""
-    keras.utils.set_random_seed(config.seed)
-    generator, discriminator = build(config)
-    statistics = train.clean_statistics() if config.discriminator_input == "global" else None
-    game = MaskingGame(generator, discriminator, model, config.output, statistics, config.energy_floor)
-    bands = generator.output_shape[-1]
-    trainer = adversarial.AdversarialTrainer(
-        game.players(config.learning_rate, config.adam_epsilon),
-        (generator.input_shape, (None, bands), (None, bands)),
-    )
-    return adversarial.System(
-        SYSTEMS[model], trainer, generator, lambda: validation_loss(game, validation, config.batch)
-    )
-
-
-def fit(config: Config, manifest: Manifest, run) -> dict[str, Enhancer | WienerFilter]:
+def fit(settings: Settings, manifest: Manifest, run: Run) -> dict[str, Enhancer | WienerFilter]:
     """Trains and returns the systems of Table 1, each at its best epoch; with "all" the Wiener filter too."""
-    train_files, validation_files = hold_out(config, manifest)
+    train_files, validation_files = hold_out(settings, manifest)
     run.say(f"Gammatone energies of {len(train_files)} + {len(validation_files)} pairs")
-    train, validation = frames(config, train_files), frames(config, validation_files)
-    batches = len(train) // config.batch
-    if batches == 0:
+    train, validation = frames(settings, train_files), frames(settings, validation_files)
+    if len(train) < settings.batch:
         raise DataError(
             f"The data have {len(train)} frames, fewer than a batch; use --set batch={len(train)}."
         )
-    systems = [system(config, model, train, validation) for model in config.models]
-
-    def shuffled(epoch: int):
-        return train.shuffled(config.batch, (config.seed, epoch))
-
-    best = adversarial.Training(systems, shuffled, batches, config.epochs, run).fit()
-    facts = {"recipe": "shah", "seed": config.seed}
-    trained = {
-        each.name: Enhancer(
-            each.network, front_end(config), {**facts, "system": each.name, "epoch": best[each.name]}
+    statistics = train.clean_statistics()
+    games = [game(settings, model, statistics) for model in settings.models]
+    kept = play(settings, games, train, validation, run)
+    trained = {}
+    for each in games:
+        best = kept_or_last(kept.rules[each.model], each.generator, settings.epochs)
+        each.generator.set_weights(best.weights)
+        facts = {"recipe": "shah", "seed": settings.seed, "system": SYSTEMS[each.model]}
+        trained[SYSTEMS[each.model]] = Enhancer(
+            each.generator, front_end(settings), {**facts, "epoch": best.position}
         )
-        for each in systems
-    }
     figure_2(trained, validation_files[0], run)
-    return trained | ({"Wiener": WienerFilter()} if config.model == "all" else {})
+    return trained | ({"Wiener": WienerFilter()} if settings.model == ALL else {})
 
 
-def estimate(config: Config, manifest: Manifest) -> Plan:
-    """Counts steps and estimates time and disk space."""
-    train, _ = hold_out(config, manifest)
-    seconds = manifest.mean_seconds()
-    batches = int(len(train) * seconds * audio.SAMPLE_RATE / config.hop) // config.batch
-    test = len(manifest.split("test"))
-    steps = {"batches": batches * config.epochs, "scored utterances": test * (1 + len(config.models))}
-    training = (
-        sum(SECONDS_PER_FRAME[model] for model in config.models) * config.batch * batches * config.epochs
-    )
-    features = SECONDS_PER_SECOND_OF_AUDIO * seconds * len(manifest)
-    return Plan(
-        steps, training + features + test * (1 + len(config.models)), CHECKPOINT_BYTES * len(config.models)
-    )
+def play(settings: Settings, games: list[Game], train: Frames, validation: Frames, run: Run) -> KeepAll:
+    """Trains systems side by side on the same batches; returns the best epoch of each."""
+    single = len(games) == 1
+    columns = {each.model: "validation_loss" if single else f"{each.model}_validation_loss" for each in games}
+    steps = {each.model: Step(each.players, each.shapes) for each in games}
+    errors = {each.model: evaluation(each.error, [each.generator], each.shapes) for each in games}
+    kept = KeepAll({each.model: Best(each.generator, columns[each.model]) for each in games})
+    rounds = Rounds(settings.epochs)
+    source = Batches(train, settings.batch, settings.seed, rounds, tuple(steps))
+    training = Training(steps, source, rounds, run, kept)
+    training.measure = lambda: {
+        columns[model]: mean_loss(error, validation.ordered(settings.batch))
+        for model, error in errors.items()
+    }
+    training.fit()
+    return kept
 
 
 # Measured on two cores.
@@ -207,17 +288,27 @@ SECONDS_PER_SECOND_OF_AUDIO = 0.02  # of the features of a pair
 CHECKPOINT_BYTES = 45_000_000  # of two checkpoints and the model
 
 
-def shown_metrics(config: Config) -> tuple[str, ...]:
-    """Returns the metrics of Table 1."""
-    return PAPER.metrics
+def plan(settings: Settings, manifest: Manifest) -> Plan:
+    """Counts steps and estimates time and disk space."""
+    train, _ = hold_out(settings, manifest)
+    seconds = manifest.mean_seconds()
+    batches = int(len(train) * seconds * audio.SAMPLE_RATE / settings.hop) // settings.batch * settings.epochs
+    scored = len(manifest.split("test")) * (1 + len(settings.models))
+    training = sum(SECONDS_PER_FRAME[model] for model in settings.models) * settings.batch * batches
+    features = SECONDS_PER_SECOND_OF_AUDIO * seconds * len(manifest)
+    return Plan(
+        {"batches": batches, "scored utterances": scored},
+        training + features + scored,
+        CHECKPOINT_BYTES * len(settings.models),
+    )
 
 
-def published(config: Config) -> tuple[str, str]:
-    """Returns the table of the published numbers; its rows are named as the systems are."""
-    return "Table 1", ""
+def outcome(settings: Settings) -> Enhancement:
+    """Says what a run ends in: Table 1, whose columns are named as the systems are."""
+    return Enhancement(table="Table 1", metrics=PAPER.metrics)
 
 
-def figure_2(systems: dict[str, Enhancer], utterance: Utterance, run):
+def figure_2(systems: dict[str, Enhancer], utterance: Utterance, run: Run):
     """Draws the paper's Figure 2: gammatone spectra and masks of one utterance, oracle and predicted.
 
     Args:
@@ -225,38 +316,20 @@ def figure_2(systems: dict[str, Enhancer], utterance: Utterance, run):
         utterance: A file that nothing was trained on.
         run: The run; gets `report/figure2.png`.
     """
-    front, reader = next(iter(systems.values())).front_end, UtteranceReader()
+    if not plots.is_available():
+        run.note("Figure 2 was not drawn: matplotlib is not installed (pip install keras_segan[plot]).")
+        return
+    front: Any = next(iter(systems.values())).front_end
+    reader = UtteranceReader()
     clean, noisy = reader.clean(utterance), reader.noisy(utterance)
     features, analysis = front.analyse(noisy)
-    spectra = {"clean": front.analyse_energies(clean).energies, "noisy": analysis.energies}
+    energies = {"clean": front.analyse_energies(clean).energies, "noisy": analysis.energies}
     noise = front.analyse_energies(noisy - clean).energies
-    masks = {"oracle mask": gammatone.ideal_ratio_mask(spectra["clean"], noise)}
+    masks = {"oracle mask": gammatone.ideal_ratio_mask(energies["clean"], noise)}
     for name, enhancer in systems.items():
         masks[f"mask of {name}"] = front.mask(enhancer.infer(features), analysis)
-        spectra[name] = front.analyse_energies(enhancer.enhance(noisy)).energies
-    try:
-        draw_figure_2(masks, spectra, run.path("report/figure2.png"))
-    except ImportError:
-        run.note("Figure 2 was not drawn: matplotlib is not installed (pip install keras_segan[plot]).")
-
-
-def draw_figure_2(masks: dict[str, np.ndarray], spectra: dict[str, np.ndarray], path: Path):
-    """Writes masks (upper row) and gammatone spectra in dB (lower row), each `(bands, frames)`, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = max(len(masks), len(spectra))
-    figure = Figure(figsize=(3 * columns, 5), layout="constrained")
-    axes = figure.subplots(2, columns, squeeze=False)
-    levels = {name: 20 * np.log10(np.maximum(energies, 1e-10)) for name, energies in spectra.items()}
-    loudest = levels["clean"].max()
-    for row, images, limits in ((0, masks, (0, 1)), (1, levels, (loudest - 70, loudest))):
-        for column, (title, image) in enumerate(images.items()):
-            drawn = axes[row, column].imshow(
-                image, aspect="auto", origin="lower", vmin=limits[0], vmax=limits[1]
-            )
-            axes[row, column].set(title=title, xlabel="frame", ylabel="band")
-        figure.colorbar(drawn, ax=axes[row].tolist(), label="dB" if row else "mask")
-        for unused in axes[row, len(images) :]:
-            unused.set_axis_off()
-    FigureCanvasAgg(figure).print_png(path)
+        energies[name] = front.analyse_energies(enhancer.enhance(noisy)).energies
+    levels = {name: 20 * np.log10(np.maximum(each, 1e-10)) for name, each in energies.items()}
+    loudest = float(levels["clean"].max())
+    rows = [plots.ImageRow("mask", masks, (0, 1)), plots.ImageRow("dB", levels, (loudest - 70, loudest))]
+    plots.images(rows, run.path("report/figure2.png"))

@@ -104,7 +104,7 @@ def test_the_command_writes_a_model(shared, tmp_path, capsys):
     loaded = ks.load_model(out)
     assert loaded.front_end.compression == "none"
     assert loaded.information["converted_from"] == "Keras 2.0.9"
-    assert run(arguments) == 1
+    assert run(arguments) == 2
     assert "--force" in capsys.readouterr().err
     assert run(["convert", "keras2", str(source), "-o", str(tmp_path / "x.h5")]) == 2
 

@@ -88,7 +88,7 @@ def test_unusable_exports_are_named(model, tmp_path):
 
 
 def test_an_existing_export_is_kept_without_force(model, capsys):
-    assert run(["export", str(model)]) == 1
+    assert run(["export", str(model)]) == 2
     assert "--force" in capsys.readouterr().err
     with pytest.raises(ModelError, match="Unknown format"):
         export.export(ks.load_model(model), model.with_suffix(".x"), "x")

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "keras_segan"
 HEAVY = {"keras", "tensorflow", "librosa"}
 LIGHT = [
     "errors",
+    "files",
     "audio",
     "dsp",
     "gammatone",
@@ -27,6 +28,7 @@ LIGHT = [
 ]
 FORBIDDEN = {
     "errors": {"audio", "dsp", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
+    "files": {"audio", "dsp", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
     "audio": {"dsp", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
     "dsp": {"audio", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
     "gammatone": {"data", "metrics", "layers", "models", "training", "recipe", "cli"},

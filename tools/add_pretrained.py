@@ -16,23 +16,23 @@ import shutil
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import click
-import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import model_cards
 
-from keras_segan import _version, audio, enhancement, evaluation, export, metrics, recipe
+from keras_segan import _version, comparison, evaluation, export, metrics
 from keras_segan.data.manifest import Manifest
-from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import KsegError, ModelError
 from keras_segan.models import registry
-from keras_segan.page import RunFolder
+from keras_segan.reproduction import recipe, stored
+from keras_segan.reproduction.settings import as_text
 
 FOLDER = Path(__file__).parents[1] / "pretrained"
 LARGEST = 60_000_000  # bytes of a file
@@ -53,15 +53,9 @@ def evaluate(model, manifest: Manifest, names: tuple[str, ...], jobs: int) -> ev
         Scores of enhanced and noisy files.
     """
     utterances = manifest.split("test") or manifest.utterances
-    reader = UtteranceReader()
-    with tempfile.TemporaryDirectory() as folder:
-        for u in progress(utterances, desc="enhancing"):
-            enhanced = enhancement.enhance(model, reader.noisy(u), audio.SAMPLE_RATE)
-            path = Path(folder) / f"{u.id}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            audio.write(path, np.clip(enhanced, -1.0, 1.0), subtype="FLOAT")
-        scoring = evaluation.Scoring(names, audio.SAMPLE_RATE, jobs=jobs, progress=progress)
-        return evaluation.evaluate_folders(enhanced=folder, manifest=manifest, scoring=scoring)
+    rate = comparison.scoring_rate(model)
+    scoring = evaluation.Scoring(names, rate, jobs=jobs)
+    return comparison.evaluate(model, utterances, scoring, progress)
 
 
 def show_improvement(result: evaluation.Evaluation):
@@ -106,12 +100,14 @@ def scores(result: evaluation.Evaluation, published: dict[str, float | None]) ->
     }
 
 
-def published(run: RunFolder) -> dict[str, float | None]:
-    """Returns the published numbers of a run's table by definition."""
-    return {row["definition"]: row["published"] for row in run.table if row["system"] == run.system}
+def published(run: stored.StoredRun) -> dict[str, float | None]:
+    """Returns the published numbers of a run's first trained system by definition; none that is flagged."""
+    system = next(name for name in run.systems if name != "noisy")
+    rows = [row for row in run.rows if row.system == system and not row.is_flagged]
+    return {row.definition: row.published for row in rows}
 
 
-def curve(log: list[dict], target: str) -> dict[str, list[float]]:
+def curve(log: Sequence[Mapping[str, str]], target: str) -> dict[str, list[float]]:
     """Returns the target metric on the validation set after each epoch, by definition; none if not logged."""
     values = [row.get(f"validation_{target}") for row in log]
     return {target: [round(float(value), 4) for value in values]} if values and all(values) else {}
@@ -125,15 +121,15 @@ def length(settings: dict) -> dict[str, int]:
 
 def command_of(settings: dict, data: str) -> str:
     """Returns the command that trains a model again."""
-    module = recipe.load(settings["paper"])
-    reference = dataclasses.asdict(module.VARIANTS[settings["variant"]])
+    reference = dataclasses.asdict(recipe.load(settings["paper"]).variants[settings["variant"]])
     words = ["kseg", "reproduce", settings["paper"], "--variant", settings["variant"], "--data", data]
     own = tuple(name for name in ("metric", "model", "seed", "epochs") if name in reference)
     shown = [name for name in own if name in settings and (name != "epochs" or settings[name])]
     words += [word for name in shown for word in (f"--{name}", str(settings[name]))]
     for name, value in reference.items():
         if name not in (*own, "corpus") and json.loads(json.dumps(value)) != settings[name]:
-            words += ["--set", f"{name}={settings[name]}"]
+            ours = settings[name]
+            words += ["--set", f"{name}={as_text(tuple(ours) if isinstance(ours, list) else ours)}"]
     return " ".join(words)
 
 
@@ -242,14 +238,14 @@ def main(
         known = registry.entries_of(folder)
         if name in known and not force:
             raise ModelError(f"{name}: is in the registry already; use --force to replace it.")
-        read = RunFolder.read(run)
-        target = metrics.get(target or read.definitions[0]).definition
+        read = stored.read(run)
+        target = metrics.get(target or read.detail("target", str, "pesq-wb-lqo")).definition
         wanted = tuple(dict.fromkeys([target, *names.split(",")]))
         with with_levels(run / file_name, levels) as source:
             result = evaluate(registry.load_model(source), Manifest.read(manifest), wanted, jobs)
             show_improvement(result)
             require_improvement(result, target)
-            settings = read.settings
+            settings = dict(read.config)
             facts = {
                 "summary": summary,
                 "recipe": settings["paper"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import model_cards
 
-from keras_segan import recipe, report
+from keras_segan.reproduction import recipe, tables
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "reproductions"
@@ -15,7 +15,8 @@ BLOCK = re.compile(r"(<!-- results:begin[^>]*-->\n).*?(<!-- results:end -->)", r
 def ledger(name: str) -> str:
     """Returns a ledger's text with its result block made anew from the CSV file."""
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    table = report.results_block(recipe.table(name))
+    numbers = recipe.read_table(FOLDER / f"{name}.csv")
+    table = tables.results_block(numbers)
     return BLOCK.sub(lambda match: match[1] + table + "\n" + match[2], text)
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keras_segan.errors import BackendError, unknown
+from keras_segan.errors import BackendError, BackendUsageError, unknown
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -86,6 +86,28 @@ def make_deterministic(seed: int):
     _implementation().make_deterministic()
 
 
+def random_state() -> list:
+    """Returns the state of the backend's own random numbers, which a checkpoint has to hold.
+
+    Keras's seed generators are variables of their layers; but on PyTorch a dropout layer without a seed
+    draws from PyTorch's generators.
+
+    Returns:
+        NumPy arrays; none on TensorFlow and JAX.
+    """
+    return _implementation().random_state()
+
+
+def set_random_state(state: Sequence):
+    """Goes on with random numbers from a state.
+
+    Args:
+        state: Returned by `random_state` on the same backend and machine; nothing happens if it is empty.
+    """
+    if len(state):
+        _implementation().set_random_state(state)
+
+
 def on_cpu() -> bool:
     """Says whether Keras computes on a CPU, where our own algorithms are the faster ones."""
     return _implementation().on_cpu()
@@ -99,12 +121,11 @@ def require_installed():
     """
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in BACKENDS:
-        raise BackendError(unknown("value of KERAS_BACKEND", name, BACKENDS), exit_code=2)
+        raise BackendUsageError(unknown("value of KERAS_BACKEND", name, BACKENDS))
     if importlib.util.find_spec(name) is None:
-        raise BackendError(
+        raise BackendUsageError(
             f"KERAS_BACKEND is '{name}', which is not installed; pip install keras_segan[{name}]"
-            " or choose another backend.",
-            exit_code=2,
+            " or choose another backend."
         )
 
 

@@ -133,6 +133,11 @@ def make_deterministic():
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
+def random_state() -> list:
+    """See `backends.random_state`; all of it is in variables."""
+    return []
+
+
 def on_cpu() -> bool:
     """See `backends.on_cpu`."""
     return jax.default_backend() == "cpu"

@@ -53,6 +53,11 @@ def make_deterministic():
     warn_of_onednn()
 
 
+def random_state() -> list:
+    """See `backends.random_state`; all of it is in variables."""
+    return []
+
+
 def on_cpu() -> bool:
     """See `backends.on_cpu`."""
     return not tensorflow.config.list_physical_devices("GPU")

@@ -62,6 +62,20 @@ def make_deterministic():
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
+def random_state() -> list:
+    """See `backends.random_state`: that of the CPU, then those of the GPUs."""
+    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+    return [state.numpy() for state in states]
+
+
+def set_random_state(state: Sequence):
+    """See `backends.set_random_state`."""
+    cpu, *gpus = (torch.from_numpy(array.copy()) for array in state)
+    torch.set_rng_state(cpu)
+    if gpus and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(gpus)
+
+
 def on_cpu() -> bool:
     """See `backends.on_cpu`."""
     return keras.ops.zeros(()).device.type == "cpu"

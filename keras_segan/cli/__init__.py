@@ -1,13 +1,16 @@
 """The command line: `kseg COMMAND`. Commands are imported when they are called."""
 
+import errno
 import importlib
 import os
+import signal
 import sys
 
 import click
 
 from keras_segan._version import __version__
-from keras_segan.errors import KsegError, unknown
+from keras_segan.errors import KsegError, UsageError, unknown
+from keras_segan.files import printable
 
 COMMANDS = {
     "reproduce": "Reproduce a paper: data, training, evaluation, table.",
@@ -20,7 +23,13 @@ COMMANDS = {
     "export": "Export a model's network to ONNX, LiteRT or TensorFlow.",
     "selftest": "Check that this installation scores correctly.",
 }
-INTERRUPTED = 130
+FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130  # exit codes
+_REMEDIES = {
+    errno.ENOSPC: "make room on the disk of the output, or of the folder for temporary files (TMPDIR)",
+    errno.EFBIG: "the file system or a limit allows no larger file; choose another place",
+    errno.EPIPE: "the program that reads the output ended",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+}
 
 
 class LazyGroup(click.Group):
@@ -57,15 +66,30 @@ def group(context, verbose):
     130 interrupted.
     """
     context.obj = {"verbose": verbose}
-    if os.getcwd() not in sys.path:  # a user's module:function is looked for here too, after everything else
-        sys.path.append(os.getcwd())
     if not verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def main(arguments=None):
     """Runs the command line and exits."""
-    sys.exit(run(arguments))
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is no reason to lose a result.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError:  # the program that reads the output ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _interrupt(*_):
+    """Ends a command as Ctrl-C does, so that it cleans up and its workers end."""
+    raise KeyboardInterrupt
 
 
 def run(arguments=None) -> int:
@@ -92,10 +116,26 @@ def run(arguments=None) -> int:
     except KsegError as error:
         if verbose:
             raise
-        click.echo(f"Error: {error}", err=True)
-        return error.exit_code
+        click.echo(f"Error: {printable(error)}", err=True)
+        return WRONG_USE if isinstance(error, UsageError) else FAILURE
     except OSError as error:
         if verbose:
             raise
-        click.echo(f"Error: {error.filename or ''}: {error.strerror or error}", err=True)
-        return 1
+        click.echo(f"Error: {printable(_sentence(error))}", err=True)
+        return FAILURE
+    except Exception as error:
+        if verbose:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        click.echo(
+            f"Error: unexpected {printable(what)}; please report it with what kseg -v prints.", err=True
+        )
+        return FAILURE
+
+
+def _sentence(error: OSError) -> str:
+    """Says what the operating system refused, and of which file if it knows."""
+    reason = error.strerror or str(error) or type(error).__name__
+    remedy = _REMEDIES.get(error.errno, "check that this file or folder can be used")
+    named = isinstance(error.filename, (str, bytes))
+    return f"{os.fsdecode(error.filename)}: {reason}; {remedy}." if named else f"{reason}; {remedy}."

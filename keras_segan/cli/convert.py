@@ -1,12 +1,12 @@
 """`kseg convert`."""
 
-import os
 from pathlib import Path
 
 import click
 
+from keras_segan import files
 from keras_segan.cli import options
-from keras_segan.errors import ModelError
+from keras_segan.errors import ModelUsageError
 
 out_option = click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="The .keras file to write."
@@ -58,16 +58,14 @@ def torch(file, out, key, force):
 
 def _check(out: Path, force: bool):
     if out.suffix != ".keras":
-        raise ModelError(f"{out}: name a .keras file.", exit_code=2)
-    if out.exists() and not force:
-        raise ModelError(f"{out}: exists already; use --force to overwrite it.")
+        raise ModelUsageError(f"{out}: name a .keras file.")
+    files.check_replaceable(out, force)
+    files.check_output(out)
 
 
 def _finish(conversion, out: Path):
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".writing-{out.name}")
-    conversion.model.save(temporary)
-    os.replace(temporary, out)
+    with files.replacing(out) as temporary:
+        conversion.model.save(temporary)
     for sentence in conversion.assumptions:
         click.echo(f"Assumed: {sentence}.", err=True)
     click.echo(

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from keras_segan.cli import options
-from keras_segan.data.manifest import SPLITS, Manifest
+from keras_segan.data.manifest import COLUMNS, SPLITS, Manifest
 from keras_segan.errors import DataError
+from keras_segan.files import printable
 
 FOLDER = click.Path(path_type=Path)
 MAX_SHOWN = 20  # conditions or problems on the screen; --json has them all
@@ -20,6 +21,19 @@ scale = click.option(
     type=click.FloatRange(min=0, min_open=True),
     help="Factor that undoes the attenuation of the noisy files; found from the data if left out.",
 )
+output = click.option("-o", "--output", type=FOLDER, help="Manifest to write; printed if left out.")
+force = click.option("--force", is_flag=True, help="Replace what an earlier call wrote.")
+
+
+def _folders_of(split: str):
+    return click.option(
+        f"--{split}",
+        nargs=2,
+        multiple=True,
+        type=FOLDER,
+        metavar="CLEAN NOISY",
+        help=f"Folders of the {split} split; repeatable.",
+    )
 
 
 @click.group()
@@ -31,25 +45,89 @@ def command():
     """
 
 
-@command.command(short_help="Pair two folders by name and write a manifest.")
-@click.argument("clean", type=FOLDER)
-@click.argument("noisy", type=FOLDER)
-@click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
+@command.command(short_help="Pair folders by name and write a manifest.")
+@click.argument("clean", type=FOLDER, required=False)
+@click.argument("noisy", type=FOLDER, required=False)
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="train",
+    show_default=True,
+    help="Split of CLEAN and NOISY.",
+)
+@_folders_of("train")
+@_folders_of("validation")
+@_folders_of("test")
 @click.option("--ignore-unpaired", is_flag=True, help="Pass over files without a partner.")
-@click.option("-o", "--output", type=FOLDER, help="Manifest to write; printed if left out.")
-def scan(clean, noisy, split, ignore_unpaired, output):
-    """Pair the files of two folders by name and write a manifest."""
-    from keras_segan.data import corpora
-    from keras_segan.data.folders import write_manifest
+@output
+@force
+def scan(clean, noisy, split, ignore_unpaired, output, force, **folders):
+    """Pair the files of folders by name and write a manifest.
 
-    manifest = corpora.scan(clean, noisy, split, ignore_unpaired)
-    if output is None:
-        for u in manifest.utterances:
-            click.echo(f"{u.id},{u.clean},{u.noisy}")
+    \b
+    kseg data scan CLEAN NOISY --split test -o test.csv
+    kseg data scan --train CLEAN NOISY --test CLEAN NOISY -o corpus.csv
+    """
+    from keras_segan.data import corpora
+
+    if (clean is None) != (noisy is None):
+        raise click.UsageError("Name two folders, CLEAN and NOISY.")
+    given = [(split, clean, noisy)] if clean else []
+    given += [(name, *pair) for name in SPLITS for pair in folders[name]]
+    if not given:
+        raise click.UsageError(
+            "Name two folders, CLEAN and NOISY, or --train and --test with two folders each."
+        )
+    _write(corpora.scan_splits(given, ignore_unpaired), output, force)
+
+
+@command.command(short_help="Join manifests, such as those of train and test.")
+@click.argument("manifests", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
+@output
+@force
+def join(manifests, output, force):
+    """Join manifests or folders of known layout into one manifest.
+
+    \b
+    kseg data join train.csv test.csv -o corpus.csv
+    """
+    from keras_segan.data import corpora
+    from keras_segan.data.manifest import joined
+
+    _write(joined(corpora.load(path) for path in manifests), output, force)
+
+
+def _write(manifest: Manifest, output: Path | None, force: bool):
+    """Writes a manifest, or prints it; replaces another one only if asked to."""
+    from keras_segan import files
+
+    if output in (None, Path("-")):
+        click.echo(files.table_text(COLUMNS, manifest.rows()).encode(errors="surrogateescape"), nl=False)
     else:
-        write_manifest(manifest, output)
+        if not _is_same(manifest, output):
+            files.check_replaceable(output, force, is_ours=_is_manifest)
+            manifest.write(output)
         click.echo(output)
     click.echo(f"{len(manifest)} pairs.", err=True)
+
+
+def _is_same(manifest: Manifest, path: Path) -> bool:
+    try:
+        return path.is_file() and Manifest.read(path).rows() == manifest.rows()
+    except DataError:
+        return False
+
+
+def _is_manifest(path: Path) -> bool:
+    """Says whether a file is empty or a manifest that can be read: nothing else is replaced."""
+    from keras_segan import files
+
+    if not path.is_file():
+        return False
+    try:
+        return path.stat().st_size == 0 or bool(next(files.read_table(path, ("id", "clean", "noisy"))))
+    except DataError:
+        return False
 
 
 @command.command(short_help="Say what a corpus is and whether it is sound.")
@@ -78,8 +156,8 @@ def check(context, directory, scale, jobs, no_metrics, as_json, quiet):
         "completeness": sentence,
         "scales": sorted({u.scale for u in manifest.utterances}),
         "counts": counts(manifest),
-        "problems": [{"file": str(p.file), "problem": p.problem} for p in problems if not p.is_note],
-        "notes": [{"file": str(p.file), "note": p.problem} for p in problems if p.is_note],
+        "problems": [{"file": printable(p.file), "problem": p.problem} for p in problems if not p.is_note],
+        "notes": [{"file": printable(p.file), "note": p.problem} for p in problems if p.is_note],
         "noisy_row": rows,
         "noisy_row_remark": remark,
     }
@@ -180,16 +258,26 @@ def _problem_lines(found: dict) -> list[str]:
 @click.option("--out", type=FOLDER, required=True, help="Folder for the copy.")
 @scale
 @options.jobs
+@force
 @quiet
-def prepare(directory, out, scale, jobs, quiet):
-    """Copy a corpus as 16 kHz, 16-bit WAV files with a manifest."""
+def prepare(directory, out, scale, jobs, force, quiet):
+    """Copy a corpus as 16 kHz, 16-bit WAV files with a manifest; earlier pairs stay listed."""
     from keras_segan.data import corpora
+    from keras_segan.data.folders import CorpusFolder
 
     manifest = corpora.load(directory, scale)
+    folder = CorpusFolder(out, force)
     with _bar("Copying", len(manifest), quiet) as bar:
-        copied = corpora.prepare(manifest, out, jobs, bar.update)
-    click.echo(out / "manifest.csv")
-    click.echo(f"{len(copied)} pairs.", err=True)
+        copied = corpora.prepare(manifest, folder, jobs, bar.update)
+    _done(folder, f"{len(copied)} pairs.")
+
+
+def _done(folder, sentence: str):
+    """Says where the manifest is and what it lists."""
+    click.echo(folder.manifest_file)
+    if folder.kept:
+        sentence += f" The manifest lists {folder.kept} pairs of earlier calls, too."
+    click.echo(sentence, err=True)
 
 
 @command.command(short_help="Mix speech with noise.")
@@ -218,24 +306,27 @@ def prepare(directory, out, scale, jobs, quiet):
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--split", type=click.Choice(SPLITS), default="train", show_default=True)
 @click.option("--out", type=FOLDER, required=True, help="Folder for the corpus.")
+@force
 @quiet
-def mix(speech, noise, snrs, magnification, speeds, all_noises, seed, split, out, quiet):
+def mix(speech, noise, snrs, magnification, speeds, all_noises, seed, split, out, force, quiet):
     """Mix speech with noise by the rules of sednn; the same call gives the same files.
 
     Every utterance is mixed with randomly drawn noises at every SNR (ratio of RMS values) and,
     if there are several, at every speed, which makes other voices of the same speech. Speech, noise and
-    mixture are scaled together to a peak of 1. A noise shorter than the utterance is repeated.
+    mixture are scaled together to a peak of 1. A noise shorter than the utterance is repeated. Pairs that an
+    earlier call mixed into the same folder, such as those of another split, stay listed.
     """
     from keras_segan.data import mixing
+    from keras_segan.data.folders import CorpusFolder
 
     magnification = None if all_noises else magnification
     total = mixing.Mixer.of_folders(speech, noise).count(snrs, magnification, speeds)
+    folder = CorpusFolder(out, force)
     with _bar("Mixing", total, quiet) as bar:
         manifest = mixing.mix_folders(
-            speech, noise, out, snrs, magnification, seed, split, bar.update, speeds
+            speech, noise, folder, snrs, magnification, seed, split, bar.update, speeds
         )
-    click.echo(out / "manifest.csv")
-    click.echo(f"{len(manifest)} mixtures.", err=True)
+    _done(folder, f"{len(manifest)} mixtures.")
 
 
 @command.command(short_help="Write the bundled mini corpus.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from keras_segan import files
 from keras_segan.cli import options
 from keras_segan.errors import KsegError
 
@@ -35,6 +36,12 @@ DEFAULT_MODEL = "metricgan-stoi"
     "--wet", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Share of the enhanced signal."
 )
 @click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    help="Factor for the input, such as 10 for files that were stored as (clean + noise) / 10.",
+)
+@click.option(
     "--mask-floor",
     type=click.FloatRange(0, 1),
     help="Smallest value of the mask; default: the model's.",
@@ -45,7 +52,7 @@ DEFAULT_MODEL = "metricgan-stoi"
     help="Enhance block by block, as a causal model can; - is then raw 16-bit mono at the model's rate.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
-def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
+def command(inputs, out, model, backend, force, wet, scale, mask_floor, stream, quiet):
     """Enhance audio files, all audio files of folders, or standard input (-).
 
     \b
@@ -58,24 +65,24 @@ def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
     """
     from keras_segan import enhancement
 
-    named = enhancement.targets(list(inputs), out)
-    if stream and wet != 1:
-        raise click.UsageError("--stream and --wet do not go together; mix the signals afterwards.")
+    plan = enhancement.targets(list(inputs), out)
+    if stream and (wet != 1 or scale != 1):
+        raise click.UsageError("--stream goes with neither --wet nor --scale; mix or scale the signals.")
     enhancer = options.load_enhancer(model, "keras" if stream else backend)
     if mask_floor is not None:
         enhancement.with_mask_floor(enhancer, mask_floor)
-    failed = []
-    for source, target in named.items():
-        if target.exists() and not force and target != enhancement.STANDARD_STREAM:
-            click.echo(f"Error: {target}: exists already; use --force to overwrite it.", err=True)
-            failed.append(source)
-            continue
+    failed = list(plan.problems)
+    for path, problem in plan.problems.items():
+        click.echo(f"Error: {files.printable(path)}: {problem}.", err=True)
+    for source, target in plan.files.items():
         clock = Clock(source, quiet)
         try:
+            if target != enhancement.STANDARD_STREAM:
+                files.check_replaceable(target, force)
             if stream:
                 done = _stream(enhancer, source, target, clock)
             else:
-                done = enhancement.enhance_file(enhancer, source, target, wet, clock.progress)
+                done = enhancement.enhance_file(enhancer, source, target, wet, clock.progress, scale)
         except (KsegError, OSError) as error:
             clock.end()
             click.echo(f"Error: {_with_name(source, error)}", err=True)
@@ -85,8 +92,10 @@ def command(inputs, out, model, backend, force, wet, mask_floor, stream, quiet):
         if not quiet and done is not None:
             click.echo(_sentence(done, clock), err=True)
     if failed:
+        listed = ", ".join(map(files.printable, failed))
         click.echo(
-            f"{len(failed)} of {len(named)} files were not enhanced: {', '.join(map(str, failed))}", err=True
+            f"{len(failed)} of {len(plan.files) + len(plan.problems)} files were not enhanced: {listed}",
+            err=True,
         )
         raise click.exceptions.Exit(1)
 
@@ -130,7 +139,7 @@ class Clock:
             line = "{percentage:3.0f}%|{bar:20}| {desc} [{elapsed}, {remaining} left{postfix}]"
             self.bar = tqdm(
                 total=total,
-                desc=self.source.name,
+                desc=files.printable(self.source.name),
                 file=sys.stderr,
                 disable=None,
                 bar_format=line,
@@ -146,8 +155,9 @@ class Clock:
 
 
 def _with_name(source: Path, error: Exception) -> str:
-    message = str(error)
-    return message if str(source) in message or source == Path("-") else f"{source}: {message}"
+    message = files.printable(f"{error.strerror or error}" if isinstance(error, OSError) else f"{error}")
+    name = files.printable(source)
+    return message if name in message or source == Path("-") else f"{name}: {message}"
 
 
 def _sentence(done, clock: Clock) -> str:
@@ -156,4 +166,6 @@ def _sentence(done, clock: Clock) -> str:
         facts.append(f"gain {done.gain:.3f} to avoid clipping")
     if done.silent:
         facts.append("silent")
-    return f"{done.source} -> {done.target} ({', '.join(facts)})"
+    if done.note:
+        facts.append(done.note)
+    return f"{files.printable(done.source)} -> {files.printable(done.target)} ({', '.join(facts)})"

@@ -2,13 +2,14 @@
 
 import json
 import math
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from keras_segan.cli import options
-from keras_segan.errors import MetricError
+from keras_segan.errors import FileError, MetricError
 
 FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 DEFAULT_METRICS = "pesq,csig,cbak,covl,ssnr,stoi"
@@ -57,23 +58,53 @@ def command(
 
     if (clean is None) == (manifest is None) or (manifest and noisy):
         raise click.UsageError("Give either --clean (and --noisy), or --manifest.")
+    if csv_file:
+        _try_output(csv_file)
     scoring = Scoring(
         _names(metrics), sample_rate and int(sample_rate), on_error, jobs, dask, timeout, _progress_bar
     )
     evaluation = evaluate_folders(clean, enhanced, noisy, _manifest(manifest), scoring)
-    if csv_file:
-        evaluation.write_csv(csv_file)
+    try:
+        _print(evaluation, as_json)
+    finally:
+        if csv_file:
+            _write_csv(evaluation, csv_file)
+    if evaluation.failed and on_error == "raise":
+        raise MetricError(
+            f"{len(evaluation.failed)} of {len(evaluation.rows)} files could not be scored, as listed above; "
+            "--on-error skip leaves them out."
+        )
+
+
+def _try_output(path: Path):
+    """Refuses to replace what is no table of scores; says before the work if nothing can be written."""
+    from keras_segan import files
+    from keras_segan.evaluation import is_score_table
+
+    files.check_replaceable(path, force=True, is_ours=is_score_table)
+    try:
+        files.check_output(path)
+    except FileError as error:
+        click.echo(f"Warning: {error} The scores will be printed all the same.", err=True)
+
+
+def _write_csv(evaluation, path: Path):
+    """Writes the lines; where that fails after all the work, into a temporary file, which is named."""
+    try:
+        evaluation.write_csv(path)
+    except FileError as error:
+        kept = Path(tempfile.mkdtemp(prefix="kseg-")) / "scores.csv"
+        evaluation.write_csv(kept)
+        raise FileError(f"{error} The lines are in {kept} instead.") from error
+
+
+def _print(evaluation, as_json: bool):
     for note in evaluation.notes():
         click.echo(f"Note: {note}.", err=True)
     for row in evaluation.failed:
         for failure in row.failures:
             click.echo(f"Failed: {row.pair.id}: {failure}", err=True)
     click.echo(json.dumps(as_dict(evaluation), indent=2) if as_json else as_text(evaluation))
-    if evaluation.failed and on_error == "raise":
-        raise MetricError(
-            f"{len(evaluation.failed)} of {len(evaluation.rows)} files could not be scored, as listed above; "
-            "--on-error skip leaves them out."
-        )
 
 
 def _names(metrics: str) -> tuple[str, ...]:

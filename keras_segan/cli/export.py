@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from keras_segan.cli import options
-from keras_segan.errors import ModelError
+from keras_segan.errors import ModelUsageError
 
 
 @click.command()
@@ -26,16 +26,18 @@ def command(model, file_format, out, force):
     The front end stays outside; OUT.json describes it. An .onnx file beside its .keras file is used by
     kseg enhance, which then needs no TensorFlow.
     """
+    from keras_segan import inference
     from keras_segan.models import registry
 
     found = registry.find(model)
     if found.path.suffix != ".keras":
-        raise ModelError(f"{found.path}: only .keras files can be exported.", exit_code=2)
+        raise ModelUsageError(f"{found.path}: only .keras files can be exported.")
     suffixes = {"onnx": ".onnx", "litert": ".tflite", "tf_saved_model": ".saved_model"}
-    if out is None:
-        out = (Path(found.path.name) if found.entry else found.path).with_suffix(suffixes[file_format])
-    if out.exists() and not force:
-        raise ModelError(f"{out}: exists already; use --force to overwrite it.")
+    beside = (Path(found.path.name) if found.entry else found.path).with_suffix(suffixes[file_format])
+    out = beside if out is None else out
+    if out.is_dir() and not inference.is_export(out):
+        out = out / beside.name  # the folder of the user's gets the export inside
+    inference.check_export(out, file_format, force)
     options.import_keras()
     from keras_segan import export
 

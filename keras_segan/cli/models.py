@@ -32,9 +32,11 @@ def list_models(as_json):
 
 def _summary(facts: dict) -> str:
     score = facts.get("scores", {}).get(facts.get("target"))
+    recipe = facts.get("recipe", "")
     if score is None:
-        return facts.get("recipe", "")
-    return f"{facts['recipe']:12} {facts['target']} {score['mean']:.3f} (noisy {score['noisy']:.3f})"
+        return recipe
+    noisy = f" (noisy {score['noisy']:.3f})" if "noisy" in score else ""
+    return f"{recipe:12} {facts['target']} {score['mean']:.3f}{noisy}"
 
 
 @command.command("info")
@@ -82,8 +84,9 @@ def _verified(model) -> bool:
         entry.check()
         installed = importlib.util.find_spec("onnxruntime") is not None
         backends = ["keras"] + (["onnx"] if entry.twin and installed else [])
+        recorded = entry.output()
         differences = {
-            backend: registry.output_difference(registry.load(model, backend), entry.facts["output"])
+            backend: registry.output_difference(registry.load(model, backend), recorded)
             for backend in backends
         }
     except ModelError as error:

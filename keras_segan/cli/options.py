@@ -1,14 +1,14 @@
 """Options that several commands share."""
 
 import contextlib
-import importlib
 import os
 import sys
+from typing import ClassVar
 
 import click
 
-from keras_segan import backends
-from keras_segan.errors import RecipeError
+from keras_segan import keras_setup
+from keras_segan.errors import RecipeUsageError
 
 jobs = click.option(
     "--jobs",
@@ -17,6 +17,41 @@ jobs = click.option(
     show_default="number of cores",
     help="Worker processes for scoring.",
 )
+
+
+class Duration(click.ParamType):
+    """A time such as 90s, 30m, 2h or 1d, in seconds; a number alone is seconds."""
+
+    name = "duration"
+    units: ClassVar = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+    def convert(self, value, parameter, context) -> float:
+        """Returns the seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        number, unit = (value[:-1], value[-1]) if value[-1:] in self.units else (value, "s")
+        try:
+            seconds = float(number) * self.units[unit]
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            self.fail(f"'{value}' is no time; write 90s, 30m, 2h or 1d.", parameter, context)
+        return seconds
+
+
+def complete_metrics(context, parameter, incomplete: str) -> list[str]:
+    """Offers metrics to the shell; of several with commas the last one."""
+    from keras_segan import metrics
+
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in metrics.names() if name.startswith(last)]
+
+
+def complete_models(context, parameter, incomplete: str) -> list[str]:
+    """Offers the pretrained models to the shell."""
+    from keras_segan.models import registry
+
+    return [name for name in registry.list_models() if name.startswith(incomplete)]
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -33,7 +68,7 @@ def settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """
     for pair in pairs:
         if "=" not in pair:
-            raise RecipeError(f"--set needs key=value, not '{pair}'.", exit_code=2)
+            raise RecipeUsageError(f"--set needs key=value, not '{pair}'.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -42,10 +77,16 @@ def import_keras():
 
     TensorFlow 2.19 and later write some of it before they look at `TF_CPP_MIN_LOG_LEVEL`
     (tensorflow issue 100442), so it is kept from the console at the level of the file descriptor.
+
+    Raises:
+        ModelError: If Keras cannot start, as with a backend that is not installed.
     """
-    backends.require_installed()
     with quiet_console():
-        importlib.import_module("keras")
+        keras = keras_setup.imported()
+    # Settings of keras.json are for the user's own programs; the networks here are built for these.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_epsilon(1e-7)
 
 
 def quiet_console():

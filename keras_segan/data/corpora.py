@@ -1,20 +1,19 @@
 """Known corpora: what they consist of, how to load one, and whether a copy is complete and sound."""
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_segan import audio
-from keras_segan.data.folders import MANIFEST_NAME, make_folder, write_manifest, write_wav
+from keras_segan.data.folders import CorpusFolder
 from keras_segan.data.layouts import recognise
-from keras_segan.data.manifest import SPLITS, Manifest, Utterance
-from keras_segan.data.pairing import flat_id, pair, unique_ids, unpaired_error
-from keras_segan.errors import AudioError, DataError
-
-MIN_FRAMES = 29  # MetricGAN's discriminator: four convolutions of 5, 7, 9 and 11 frames without padding
-HOP = 256
+from keras_segan.data.manifest import SPLITS, Manifest, Utterance, joined, unique_ids
+from keras_segan.data.pairing import pair, unpaired_error
+from keras_segan.errors import AudioError, DataError, DataUsageError
+from keras_segan.files import file_name, printable
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def scan(
         DataError: If a folder is missing, nothing pairs, or a file has no partner.
     """
     if split not in SPLITS:
-        raise DataError(f"Split '{split}' is none of {', '.join(SPLITS)}.", exit_code=2)
+        raise DataUsageError(f"Split '{split}' is none of {', '.join(SPLITS)}.")
     pairs, unpaired = pair(clean_dir, noisy_dir)
     if unpaired and not ignore_unpaired:
         raise unpaired_error(unpaired)
@@ -123,8 +122,26 @@ def scan(
         raise DataError(
             f"{clean_dir} and {noisy_dir}: no two audio files with the same name; nothing to pair."
         )
-    utterances = [Utterance(flat_id(p.stem), p.clean, p.noisy, split) for p in pairs]
+    utterances = [Utterance(file_name(p.stem), p.clean, p.noisy, split) for p in pairs]
     return Manifest(unique_ids(utterances))
+
+
+def scan_splits(
+    folders: Iterable[tuple[str, Path | str, Path | str]], ignore_unpaired: bool = False
+) -> Manifest:
+    """Makes one manifest of the folders of several splits.
+
+    Args:
+        folders: Split, folder of the clean files and folder of the noisy files; a split may come twice.
+        ignore_unpaired: As for `scan`.
+
+    Returns:
+        The manifest, corpus "folder"; ids begin with their split where two would be equal.
+
+    Raises:
+        DataError: As `scan`.
+    """
+    return joined(scan(clean, noisy, split, ignore_unpaired) for split, clean, noisy in folders)
 
 
 def completeness(manifest: Manifest, splits: Iterable[str] | None = None) -> tuple[bool, str]:
@@ -171,12 +188,13 @@ class Problem(NamedTuple):
     is_note: bool = False
 
 
-def verify(manifest: Manifest, jobs: int = 1) -> list[Problem]:
+def verify(manifest: Manifest, jobs: int = 1, least_seconds: float | None = None) -> list[Problem]:
     """Opens every file of a manifest and looks for what would spoil training or scoring.
 
     Args:
         manifest: The pairs.
         jobs: Number of threads.
+        least_seconds: Length below which a network cannot be trained on a pair; what is shorter is a problem.
 
     Returns:
         The problems in the order of the manifest; empty if all is well.
@@ -190,6 +208,10 @@ def verify(manifest: Manifest, jobs: int = 1) -> list[Problem]:
         if clean.samples and noisy.samples and clean.samples != noisy.samples:
             lengths = f"{noisy.samples} samples at 16 kHz, its clean file has {clean.samples}"
             problems.append(Problem(u.noisy, f"has {lengths}; cut both to the same length"))
+        shortest = min(clean.samples, noisy.samples) / audio.SAMPLE_RATE
+        if least_seconds is not None and 0 < shortest < least_seconds:
+            needed = f"at least {least_seconds:.3f} s are needed"
+            problems.append(Problem(u.noisy, f"is too short: {shortest:.3f} s, {needed}; leave the pair out"))
     return problems
 
 
@@ -198,21 +220,21 @@ class _Inspected(NamedTuple):
     problems: list[Problem]
 
 
+def _without_name(message: str, file: Path) -> str:
+    return message.removeprefix(f"{file}: ").removeprefix(f"{printable(file)}: ").rstrip(".")
+
+
 def _inspect(file: Path) -> _Inspected:
     try:
         waveform, rate = audio.read(file)
     except AudioError as error:
-        return _Inspected(0, [Problem(file, str(error).removeprefix(f"{file}: ").rstrip("."))])
+        return _Inspected(0, [Problem(file, _without_name(str(error), file))])
     samples = round(len(waveform) * audio.SAMPLE_RATE / rate)
     problems = []
     if waveform.ndim > 1:
         problems.append(Problem(file, f"has {waveform.shape[1]} channels; mono is needed, mix it down first"))
     if not waveform.any():
         problems.append(Problem(file, "is silent (every sample is zero); remove the pair"))
-    frames = 1 + (samples + HOP) // HOP
-    if frames < MIN_FRAMES:
-        text = f"is too short: {frames} frames, MetricGAN's discriminator needs {MIN_FRAMES} (0.43 s)"
-        problems.append(Problem(file, text))
     if rate != audio.SAMPLE_RATE:
         problems.append(
             Problem(file, f"is at {rate} Hz and will be resampled to {audio.SAMPLE_RATE} Hz", True)
@@ -221,40 +243,52 @@ def _inspect(file: Path) -> _Inspected:
 
 
 def prepare(
-    manifest: Manifest, out: Path | str, jobs: int = 1, progress: Callable[[], object] = lambda: None
+    manifest: Manifest,
+    out: CorpusFolder | Path | str,
+    jobs: int = 1,
+    progress: Callable[[], object] = lambda: None,
 ) -> Manifest:
     """Copies a corpus at 16 kHz and 16 bit, so that later runs need not resample.
 
     Args:
         manifest: The pairs.
-        out: Gets {split}/{clean,noisy}/ID.wav and manifest.csv. Equal files are left alone, so an
-            interrupted copy can be continued. A clean file that serves many noisy ones is copied once.
+        out: Gets {split}/{clean,noisy}/ID.wav and manifest.csv, in which pairs of earlier calls stay listed.
+            Equal files are left alone, so an interrupted copy can be continued. A clean file that serves many
+            noisy ones is copied once.
         jobs: Number of threads.
         progress: Called after each pair.
 
     Returns:
-        The manifest of the copy, which is also `out`/manifest.csv.
+        The pairs of the copy, which are in `out`/manifest.csv, too.
 
     Raises:
         AudioError: If a file cannot be read or written.
-        DataError: If the folder cannot be made or written.
+        DataError: If the folder cannot be made or written, or a copy would replace a file of the corpus or
+            one of other content.
     """
-    out = make_folder(out)
+    out = CorpusFolder.of(out)
     copies, utterances = {}, []
     for u in manifest.utterances:
-        clean = copies.setdefault(u.clean, out / u.split / "clean" / f"{u.id}.wav")
-        noisy = copies.setdefault(u.noisy, out / u.split / "noisy" / f"{u.id}.wav")
+        clean = copies.setdefault(u.clean, out.path(u.split, "clean", u.id))
+        noisy = copies.setdefault(u.noisy, out.path(u.split, "noisy", u.id))
         utterances.append(replace(u, clean=clean, noisy=noisy))
+    _check_not_onto_itself(copies)
     with ThreadPoolExecutor(jobs) as pool:
-        written = {file: pool.submit(_copy, file, copy) for file, copy in copies.items()}
+        written = {file: pool.submit(_copy, file, copy, out) for file, copy in copies.items()}
         for u in manifest.utterances:
             written[u.clean].result()
             written[u.noisy].result()
             progress()
-    copied = replace(manifest, utterances=tuple(utterances))
-    write_manifest(copied, out / MANIFEST_NAME)
-    return copied
+    return out.finish(replace(manifest, utterances=tuple(utterances)))
 
 
-def _copy(file: Path, copy: Path):
-    write_wav(copy, audio.read_mono(file))
+def _check_not_onto_itself(copies: Mapping[Path, Path]):
+    originals = {os.path.realpath(file) for file in copies}
+    for copy in copies.values():
+        if os.path.realpath(copy) in originals:
+            problem = "is a file of the corpus itself; choose another folder for the copy"
+            raise DataUsageError(f"{printable(copy)}: {problem}.")
+
+
+def _copy(file: Path, copy: Path, out: CorpusFolder):
+    out.write(copy, audio.read_mono(file))

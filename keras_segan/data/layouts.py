@@ -3,7 +3,7 @@
 Paths are given a meaning here, once; afterwards everything works from the manifest.
 """
 
-import csv
+import os
 import re
 from collections import defaultdict
 from dataclasses import replace
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_segan import audio
+from keras_segan import audio, files
 from keras_segan.data.folders import MANIFEST_NAME, audio_files
-from keras_segan.data.manifest import SPLITS, Manifest, Utterance
-from keras_segan.data.pairing import flat_id, pair, unique_ids
+from keras_segan.data.manifest import SNR_RANGE, SPLITS, Manifest, Utterance, unique_ids
+from keras_segan.data.pairing import pair
 from keras_segan.errors import AudioError, DataError
 
 
@@ -32,10 +32,10 @@ def recognise(path: Path | str, scale: float | None = None) -> tuple[Manifest, l
         DataError: If there is nothing, or nothing known.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; check the path.")
-    if path.is_file() or (path / MANIFEST_NAME).is_file():
-        manifest = Manifest.read(path if path.is_file() else path / MANIFEST_NAME)
+    if not path.is_dir() or (path / MANIFEST_NAME).is_file():
+        manifest = Manifest.read(path / MANIFEST_NAME if path.is_dir() else path)
         if scale is not None:
             manifest = replace(
                 manifest, utterances=tuple(replace(u, scale=scale) for u in manifest.utterances)
@@ -143,28 +143,42 @@ def _manifest_of(
         for p in pairs:
             noise, snr = conditions.get(p.stem, ("", None))
             speaker = p.stem.split("_")[0] if voicebank else ""
-            utterances.append(Utterance(flat_id(p.stem), p.clean, p.noisy, split, speaker, noise, snr, scale))
+            name = files.file_name(p.stem)
+            utterances.append(Utterance(name, p.clean, p.noisy, split, speaker, noise, snr, scale))
     if not utterances:
         raise DataError(f"{path}: no two audio files with the same name in clean and noisy; nothing to pair.")
     return Manifest(unique_ids(utterances), corpus), unpaired
+
+
+_LOG_LINE = re.compile(r"(p\d+_\d+)\s+(\S+)\s+(\S+)")
 
 
 def _conditions(path: Path) -> dict[str, tuple[str, float]]:
     """Reads noise and SNR by file from conditions_*.csv, or from log_*.txt as the corpus brings them."""
     conditions = {}
     for file in sorted(path.glob("conditions_*.csv")):
-        with open(file, newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-        try:
-            conditions |= {row["file"]: (row["noise"], float(row["snr_db"])) for row in rows}
-        except (KeyError, ValueError) as error:
-            raise DataError(f"{file}: needs the columns file, noise and snr_db, a number in dB.") from error
+        for row in files.read_table(file, ("file", "noise", "snr_db")):
+            snr = row.number("snr_db", *SNR_RANGE)
+            if snr is None:
+                raise row.error("snr_db", "is empty; it needs a number in dB")
+            file_name = row.text("file")
+            stem = os.path.splitext(file_name)[0] if audio.is_audio_file(file_name) else file_name
+            conditions[files.name_key(stem)] = (row.text("noise"), snr)
     for file in sorted([*path.glob("log_*set*.txt"), *path.glob("logfiles/log_*set*.txt")]):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            match = re.fullmatch(r"(p\d+_\d+)\s+(\S+)\s+(-?[\d.]+)", line.strip())
+        for number, line in enumerate(files.read_text(file).splitlines(), start=1):
+            match = _LOG_LINE.fullmatch(line.strip())
             if match:
-                conditions[match[1]] = (match[2], float(match[3]))
+                conditions[match[1]] = (match[2], _level(match[3], f"{files.printable(file)} line {number}"))
     return conditions
+
+
+def _level(text: str, where: str) -> float:
+    """Returns a level in dB that a text or a folder's name says."""
+    low, high = SNR_RANGE
+    if not re.fullmatch(r"[-+]?\d+(\.\d*)?", text) or not low <= float(text) <= high:
+        shown = files.printable(text)
+        raise DataError(f"{where}: '{shown}' is no level in dB from {low:g} to {high:g}; correct it.")
+    return float(text)
 
 
 def _looks_like_voicebank(path: Path, manifest: Manifest) -> bool:
@@ -175,18 +189,18 @@ def _looks_like_voicebank(path: Path, manifest: Manifest) -> bool:
     return test_speakers == {"p232", "p257"} or bool(_conditions(path))
 
 
-def stored_attenuation(manifest: Manifest, files: int = 4) -> float:
+def stored_attenuation(manifest: Manifest, pairs: int = 4) -> float:
     """Finds out whether the noisy files were stored as (clean + noise) / 10, as MetricGAN's are.
 
     Args:
         manifest: Its own scales are not used.
-        files: How many pairs to look at, spread over the manifest.
+        pairs: How many pairs to look at, spread over the manifest.
 
     Returns:
         10 if the least-squares gain of clean within noisy is about 0.1, otherwise 1.
     """
     gains = []
-    for u in manifest.utterances[:: max(1, len(manifest) // files)][:files]:
+    for u in manifest.utterances[:: max(1, len(manifest) // pairs)][:pairs]:
         try:
             clean, noisy = audio.read_mono(u.clean), audio.read_mono(u.noisy)
         except AudioError:
@@ -196,18 +210,15 @@ def stored_attenuation(manifest: Manifest, files: int = 4) -> float:
     return 10.0 if gains and 0.07 < np.median(gains) < 0.14 else 1.0
 
 
+_LEVEL_FOLDER = re.compile(r"([-+]?[\d.]+)\s*dB", re.IGNORECASE)
+
+
 def _is_metricgan_tree(part: tuple[Path, Path]) -> bool:
     """Says whether the noisy files lie in <noise>.wav/<snr>dB, as the program's author keeps them."""
-    return any(_snr_folders(noise) for noise in part[1].iterdir() if noise.is_dir())
-
-
-def _snr_folders(noise: Path) -> dict[float, Path]:
-    found = {}
-    for child in sorted(noise.iterdir()):
-        match = re.fullmatch(r"(-?[\d.]+)\s*dB", child.name, re.IGNORECASE)
-        if match and child.is_dir():
-            found[float(match[1])] = child
-    return dict(sorted(found.items()))
+    noises = [child for child in part[1].iterdir() if child.is_dir()]
+    return any(
+        _LEVEL_FOLDER.fullmatch(child.name) and child.is_dir() for n in noises for child in n.iterdir()
+    )
 
 
 def _metricgan_timit(
@@ -238,15 +249,20 @@ def _metricgan_timit(
 def _metricgan_tree(split: str, clean_dir: Path, noisy_dir: Path) -> tuple[list[Utterance], list[Path]]:
     """Pairs Noisy/<noise>.wav/<snr>dB/NAME.wav with Clean/NAME.wav: one clean file for many noisy ones."""
     clean = audio_files(clean_dir)
-    utterances, unpaired, used = [], [], set()
-    for noise in sorted(child for child in noisy_dir.iterdir() if child.is_dir()):
-        name = noise.name.removesuffix(".wav")
-        for snr, folder in _snr_folders(noise).items():
-            for stem, noisy in audio_files(folder).items():
-                if stem not in clean:
-                    unpaired.append(noisy)
-                    continue
-                used.add(stem)
-                identifier = f"{name}_{snr:g}dB_{flat_id(stem)}"
-                utterances.append(Utterance(identifier, clean[stem], noisy, split, noise=name, snr=snr))
+    found, unpaired = [], []
+    for name, noisy in audio_files(noisy_dir).items():
+        noise, level, stem = (*name.split("/", 2), "", "")[:3]
+        match = _LEVEL_FOLDER.fullmatch(level)
+        if match and stem in clean:
+            snr = _level(match[1], files.printable(noisy.parent))
+            found.append((noise.removesuffix(".wav"), snr, stem, noisy))
+        else:
+            unpaired.append(noisy)
+    utterances = [
+        Utterance(
+            files.file_name(f"{noise}_{snr:g}dB_{stem}"), clean[stem], noisy, split, noise=noise, snr=snr
+        )
+        for noise, snr, stem, noisy in sorted(found)
+    ]
+    used = {stem for _, _, stem, _ in found}
     return utterances, unpaired + [file for stem, file in clean.items() if stem not in used]

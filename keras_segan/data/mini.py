@@ -5,11 +5,10 @@ pairs are mixed. SNR = active speech level (ITU-T P.56) minus RMS level of the n
 utterance, as in VoiceBank-DEMAND.
 """
 
-import csv
 from pathlib import Path
 
-from keras_segan import audio
-from keras_segan.data.folders import MANIFEST_NAME, write_manifest, write_wav
+from keras_segan import audio, files
+from keras_segan.data.folders import CorpusFolder
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.mixing import mix_active_level, tile
 
@@ -32,7 +31,7 @@ def prepare(folder: Path | str) -> Manifest:
         DataError: If the folder cannot be made or written.
         AudioError: If a file cannot be written.
     """
-    folder = Path(folder)
+    out = CorpusFolder(folder, force=True)
     noises = {}
     utterances = []
     for row in mixing_list():
@@ -42,23 +41,20 @@ def prepare(folder: Path | str) -> Manifest:
         noise = tile(noises[row["noise_file"]], len(speech), int(row["offset"]))
         utterance = Utterance(
             id=row["id"],
-            clean=folder / row["split"] / "clean" / f"{row['id']}.wav",
-            noisy=folder / row["split"] / "noisy" / f"{row['id']}.wav",
+            clean=out.path(row["split"], "clean", row["id"]),
+            noisy=out.path(row["split"], "noisy", row["id"]),
             split=row["split"],
             speaker=row["speaker"],
             noise=row["noise"],
             snr=float(row["snr"]),
         )
         clean, noisy = mix_active_level(speech, noise, utterance.snr)
-        write_wav(utterance.clean, clean)
-        write_wav(utterance.noisy, noisy)
+        out.write(utterance.clean, clean)
+        out.write(utterance.noisy, noisy)
         utterances.append(utterance)
-    manifest = Manifest(tuple(utterances), NAME)
-    write_manifest(manifest, folder / MANIFEST_NAME)
-    return manifest
+    return out.finish(Manifest(tuple(utterances), NAME))
 
 
 def mixing_list() -> list[dict]:
     """Returns the rows of mixes.csv: which noise, from which sample on and at which SNR."""
-    with open(SOURCE / "mixes.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return [dict(row.cells) for row in files.read_table(SOURCE / "mixes.csv", MIX_COLUMNS)]

@@ -15,17 +15,10 @@ import numpy as np
 from scipy.signal import lfilter
 
 from keras_segan.audio import SAMPLE_RATE, change_speed, read_mono
-from keras_segan.data.folders import (
-    MANIFEST_NAME,
-    audio_files,
-    make_folder,
-    write_manifest,
-    write_rows,
-    write_wav,
-)
-from keras_segan.data.manifest import Manifest, Utterance
-from keras_segan.data.pairing import flat_id, unique_ids
-from keras_segan.errors import DataError, KsegError
+from keras_segan.data.folders import CorpusFolder, audio_files
+from keras_segan.data.manifest import Manifest, Utterance, unique_ids
+from keras_segan.errors import DataError, DataUsageError, KsegError
+from keras_segan.files import file_name
 
 P56_TIME_CONSTANT = 0.03  # s, of each of the two smoothing stages (P.56, 4.4)
 P56_HANGOVER = 0.2  # s
@@ -210,15 +203,15 @@ class Mixer:
         wrong = [f"{speed:g}" for speed in speeds if not SLOWEST <= speed <= FASTEST]
         if wrong:
             message = f"A speed of {wrong[0]} is wanted; speeds go from {SLOWEST:g} to {FASTEST:g}."
-            raise DataError(message, exit_code=2)
+            raise DataUsageError(message)
         if not np.isfinite(snrs).all():
-            raise DataError("An SNR is infinite or not a number; name levels in dB.", exit_code=2)
+            raise DataUsageError("An SNR is infinite or not a number; name levels in dB.")
         for kind, values in (("An SNR", snrs), ("A speed", speeds)):
             if len({f"{value:g}" for value in values}) < len(values):
-                raise DataError(f"{kind} is named twice; name each one once.", exit_code=2)
+                raise DataUsageError(f"{kind} is named twice; name each one once.")
         if magnification is not None and not 1 <= magnification <= len(self.noises):
             message = f"{magnification} noises per utterance wanted, but there are {len(self.noises)} noises."
-            raise DataError(message, exit_code=2)
+            raise DataUsageError(message)
         return len(snrs) * len(self.speech) * len(speeds) * (magnification or len(self.noises))
 
     def plan(
@@ -253,12 +246,12 @@ class Mixer:
         rs = np.random.RandomState(seed)
         for snr, (stem, speech), speed in itertools.product(snrs, self.speech.items(), speeds):
             length = len(change_speed(read_mono(speech), speed))
-            voice = flat_id(stem) if speed == 1 else f"{flat_id(stem)}-x{speed:g}"
+            voice = stem if speed == 1 else f"{stem}-x{speed:g}"
             chosen = names if magnification is None else rs.choice(names, magnification, replace=False)
             for noise in chosen:
                 spare = len(self._read_noise(self.noises[noise])) - length
                 onset = int(rs.randint(0, spare, size=1)[0]) if spare > 0 else 0
-                identifier = f"{voice}.{flat_id(noise)}.{snr:g}dB"
+                identifier = file_name(f"{voice}.{noise}.{snr:g}dB")
                 yield Mixture(speech, self.noises[noise], onset, float(snr), identifier, str(noise), speed)
 
     def mix(self, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
@@ -286,7 +279,7 @@ class Mixer:
 def mix_folders(
     speech_dir: Path | str,
     noise_dir: Path | str,
-    out: Path | str,
+    out: CorpusFolder | Path | str,
     snrs: Sequence[float] = (0.0,),
     magnification: int | None = 2,
     seed: int = 0,
@@ -300,7 +293,7 @@ def mix_folders(
         speech_dir: Folder of clean speech, of any sample rate.
         noise_dir: Folder of noises, of any sample rate; a noise shorter than the speech is repeated.
         out: Gets {split}/{clean,noisy}/ID.wav (16 kHz, 16 bit), manifest.csv, and mixtures.csv with the
-            places of the noises.
+            places of the noises; what they list already stays listed.
         snrs: In dB; every utterance is mixed at each of them.
         magnification: Noises per utterance, all of them if `None`.
         seed: Of the random draws.
@@ -309,7 +302,7 @@ def mix_folders(
         speeds: Factors by which the speech is played faster; see `Mixer.plan`.
 
     Returns:
-        The manifest, which is also `out`/manifest.csv.
+        The pairs, which are in `out`/manifest.csv, too.
 
     Raises:
         AudioError: If a file cannot be read or written.
@@ -322,7 +315,7 @@ def mix_folders(
 
 def write_mixtures(
     plans: Mapping[str, tuple[Mixer, Iterable[Mixture]]],
-    out: Path | str,
+    out: CorpusFolder | Path | str,
     corpus: str = "folder",
     subtype: str = "PCM_16",
     progress: Callable[[], object] = lambda: None,
@@ -341,13 +334,13 @@ def write_mixtures(
             error is raised.
 
     Returns:
-        The manifest, which is also `out`/manifest.csv.
+        The pairs, which are in `out`/manifest.csv, too.
     """
-    out = make_folder(out)
+    out = CorpusFolder.of(out)
     utterances, places = [], []
     for split, mixer, mixture in ((s, mixer, m) for s, (mixer, plan) in plans.items() for m in plan):
         progress()
-        clean, noisy = (out / split / kind / f"{mixture.id}.wav" for kind in ("clean", "noisy"))
+        clean, noisy = (out.path(split, kind, mixture.id) for kind in ("clean", "noisy"))
         try:
             pair = mixer.mix(mixture)
         except KsegError as error:
@@ -357,7 +350,7 @@ def write_mixtures(
             continue
         gain = 1 / max(1.0, np.abs(pair[0]).max()) if subtype == "PCM_16" else 1.0
         for path, waveform in zip((clean, noisy), pair, strict=True):
-            write_wav(path, waveform * gain, subtype)
+            out.write(path, waveform * gain, subtype)
         utterances.append(
             Utterance(mixture.id, clean, noisy, split, noise=mixture.noise_name, snr=mixture.snr)
         )
@@ -371,7 +364,4 @@ def write_mixtures(
                 f"{mixture.speed:g}",
             )
         )
-    manifest = Manifest(unique_ids(utterances), corpus)
-    write_manifest(manifest, out / MANIFEST_NAME)
-    write_rows(out / "mixtures.csv", ("id", "speech", "noise", "onset", "snr", "speed"), places)
-    return manifest
+    return out.finish(Manifest(unique_ids(utterances), corpus), places)

@@ -1,11 +1,11 @@
 """Corpora that come as speech and noise and are mixed for a run: how their folders are recognised."""
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_segan import audio
+from keras_segan import audio, files
 from keras_segan.data.folders import audio_files
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.data.mixing import Mixer, write_mixtures
@@ -64,8 +64,8 @@ def recognise(path: Path | str) -> Sources | None:
         path: A folder laid out as sednn's mini data (train_speech, train_noise, test_speech, test_noise), or
             one that holds clean_speech/index.csv (columns file and split) and noises/noise115,
             noises/noisex92: the training and test noises of Xu et al. With noises/index.csv (columns type,
-            split and file) there, its other training noises are trained on as well, and one recording of
-            each of its types of test noise is tested with.
+            split and file) there, its other training noises are trained on as well, one recording of each of
+            its types of test noise is tested with, and what it keeps for another use is left alone.
 
     Returns:
         The sources, `None` if it is neither.
@@ -76,48 +76,68 @@ def recognise(path: Path | str) -> Sources | None:
     path = Path(path)
     folders = {(kind, split): path / f"{split}_{kind}" for kind in ("speech", "noise") for split in SPLITS}
     if all(folder.is_dir() for folder in folders.values()):
-        files = {key: _filled(folder) for key, folder in folders.items()}
+        found = {key: _filled(folder) for key, folder in folders.items()}
     elif (path / "clean_speech" / "index.csv").is_file() and (path / "noises" / "noise115").is_dir():
-        files = {("speech", split): _listed(path, split) for split in SPLITS}
-        for split, folder in (("train", "noise115"), ("test", "noisex92")):
-            # Named by their last part, as the papers name them: n1, leopard.
-            files["noise", split] = {f.stem: f for f in _filled(path / "noises" / folder).values()}
-        # What is left of NOISEX-92 is at 8 kHz, so noise with a band above 4 kHz has to come from elsewhere.
-        known = set(files["noise", "train"].values())
-        others = [path / row["file"] for row in _listed_noise(path, "train")]
-        files["noise", "train"] |= {f.stem: f for f in others if f not in known}
-        first = {row["type"]: path / row["file"] for row in reversed(_listed_noise(path, "test"))}
-        files["noise", "test"] |= dict(sorted(first.items()))
+        found = {("speech", split): _listed(path, split) for split in SPLITS}
+        found |= {("noise", split): noises for split, noises in _noises(path).items()}
     else:
         return None
-    speech, noise = ({split: files[kind, split] for split in SPLITS} for kind in ("speech", "noise"))
+    speech, noise = ({split: found[kind, split] for split in SPLITS} for kind in ("speech", "noise"))
     return Sources(_name(path, speech, noise), speech, noise)
 
 
+def _noises(path: Path) -> dict[str, dict[str, Path]]:
+    """Finds the noises of a folder with clean_speech/index.csv, by split."""
+    listed = _listed_noises(path)
+    kept = {file for split, _, file in listed if split not in (*SPLITS, "spare")}
+    noises = {}
+    for split, folder in (("train", "noise115"), ("test", "noisex92")):
+        there = [file for file in _filled(path / "noises" / folder).values() if file not in kept]
+        noises[split] = _by_last_name(there)
+    # What is left of NOISEX-92 is at 8 kHz, so noise with a band above 4 kHz has to come from elsewhere.
+    others = [file for split, _, file in listed if split == "train"]
+    noises["train"] = _by_last_name([*noises["train"].values(), *others])
+    first = {kind: file for split, kind, file in reversed(listed) if split == "test"}
+    noises["test"] |= dict(sorted(first.items()))
+    return noises
+
+
+def _by_last_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Names files by their last part, as the papers name noises: n1, leopard."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        if named.setdefault(path.stem, path) != path:
+            other = files.printable(named[path.stem])
+            raise DataError(f"{files.printable(path)}: {other} has the same name; rename one of the two.")
+    return named
+
+
 def _filled(folder: Path) -> dict[str, Path]:
-    files = audio_files(folder)
-    if not files:
+    found = audio_files(folder)
+    if not found:
         raise DataError(f"{folder}: holds no audio files; check the path.")
-    return files
+    return found
 
 
 def _listed(path: Path, split: str) -> dict[str, Path]:
     index = path / "clean_speech" / "index.csv"
-    with open(index, newline="", encoding="utf-8") as lines:
-        names = [row["file"] for row in csv.DictReader(lines) if row["split"] == split]
-    files = {Path(name).stem: path / name for name in sorted(names)}
-    missing = [file for file in files.values() if not file.is_file()]
-    if missing or not files:
-        raise DataError(f"{index}: {missing[0] if missing else split + ' files'} missing; check the folder.")
-    return files
+    rows = files.read_table(index, ("file", "split"))
+    names = [row.path("file") for row in rows if row.text("split") == split]
+    speech = _by_last_name(path / name for name in sorted(names))
+    missing = [file for file in speech.values() if not os.path.isfile(file)]
+    if missing or not speech:
+        what = files.printable(missing[0]) if missing else f"{split} files"
+        raise DataError(f"{index}: {what} missing; check the folder.")
+    return speech
 
 
-def _listed_noise(path: Path, split: str) -> list[dict]:
+def _listed_noises(path: Path) -> list[tuple[str, str, Path]]:
+    """Reads noises/index.csv, if there is one: split, type and file of each noise."""
     index = path / "noises" / "index.csv"
     if not index.is_file():
         return []
-    with open(index, newline="", encoding="utf-8") as lines:
-        return [row for row in csv.DictReader(lines) if row["split"] == split]
+    rows = files.read_table(index, ("type", "split", "file"))
+    return [(row.text("split"), row.text("type"), path / row.path("file")) for row in rows]
 
 
 def _name(path: Path, speech: Mapping, noise: Mapping) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_segan import dsp
 from keras_segan.audio import SAMPLE_RATE
+from keras_segan.front_ends import values
 
 # Bins where the bands peak: 64 overlapping triangles, about equally far apart in ERB at 16 kHz.
 BAND_EDGES = [0, *range(3, 27), 28, 30, 32, 34, 36, 38, 41, 43, 46, 49, 52, 55, 58, 62, 66, 70, 74, 79] + [
@@ -58,6 +59,9 @@ class BandGainFrontEnd:
         noise_smoothing: Share of the past in the estimate of the noise's power, frame by frame.
         sample_rate: In Hz.
 
+    Raises:
+        ValueError: If a setting is of another type or out of range.
+
     Reference:
         H. Li, J. Yamagishi, "Multi-metric optimization using generative adversarial networks for near-end
         speech intelligibility enhancement", IEEE/ACM TASLP 29, 2021 (NELE-GAN).
@@ -65,10 +69,12 @@ class BandGainFrontEnd:
 
     hop = HOP
     minimum_samples = N_FFT // 2 + 1
+    feature_shape = (2 * BANDS,)
+    output_size = BANDS
 
     def __init__(self, noise_smoothing: float = 0.85, sample_rate: int = SAMPLE_RATE):
-        self.noise_smoothing = noise_smoothing
-        self.sample_rate = sample_rate
+        self.noise_smoothing = values.number("noise_smoothing", noise_smoothing, 0.0, 0.9999)
+        self.sample_rate = values.rate(sample_rate)
         self._weights = band_weights()
 
     def analyse(self, speech: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, SpeechAnalysis]:

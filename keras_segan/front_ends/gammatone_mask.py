@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_segan import dsp, gammatone
+from keras_segan.front_ends import values
 from keras_segan.front_ends.moments import Moments, Piece, moments
 
 OUTPUTS = ("mask", "log-spectrum")
+MOST_CONTEXT = 100  # frames before and after the centre
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class GammatoneFrontEnd:
         sample_rate: In Hz; the filter bank is made for it.
         mask_floor: Smallest value of the mask; 0 in the original.
 
+    Raises:
+        ValueError: If a setting is of another type or out of range.
+
     Reference:
         Paper, section 4; the authors' feature extraction and reconstruction scripts.
     """
@@ -59,16 +64,14 @@ class GammatoneFrontEnd:
         sample_rate: int = gammatone.SAMPLE_RATE,
         mask_floor: float = 0.0,
     ):
-        if output not in OUTPUTS:
-            raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, not '{output}'")
-        self.window = window
-        self.hop = hop
-        self.context = context
-        self.output = output
-        self.emphasis = emphasis
-        self.energy_floor = energy_floor
-        self.sample_rate = sample_rate
-        self.mask_floor = mask_floor
+        self.window = values.whole("window", window, 1)
+        self.hop = values.whole("hop", hop, 1, window)
+        self.context = values.whole("context", context, 0, MOST_CONTEXT)
+        self.output = values.choice("output", output, OUTPUTS)
+        self.emphasis = values.number("emphasis", emphasis, 0.0, 0.999)
+        self.energy_floor = values.number("energy_floor", energy_floor, 1e-300, 1.0)
+        self.sample_rate = values.rate(sample_rate)
+        self.mask_floor = values.number("mask_floor", mask_floor, 0.0, 1.0)
 
     @property
     def minimum_samples(self) -> int:
@@ -84,6 +87,16 @@ class GammatoneFrontEnd:
     def n_inputs(self) -> int:
         """Values that the network takes per frame."""
         return (2 * self.context + 1) * self.bank.bands
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of a frame of the network's input."""
+        return (self.n_inputs,)
+
+    @property
+    def output_size(self) -> int:
+        """Values that the network gives for a frame."""
+        return self.bank.bands
 
     def _window(self) -> np.ndarray:
         return dsp.window("hamming-symmetric", self.window)

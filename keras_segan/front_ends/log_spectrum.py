@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_segan import dsp
-from keras_segan.front_ends.levels import checked
+from keras_segan.front_ends import values
 from keras_segan.front_ends.moments import Piece
+
+MOST_CONTEXT = 100  # frames before and after the centre
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class LogSpectrumFrontEnd:
         levels: See `SpectralMaskFrontEnd`.
 
     Raises:
-        ValueError: If `levels` is no range.
+        ValueError: If a setting is of another type or out of range.
 
     Reference:
         sednn, main_dnn.py, `inference`; paper, sections II and III.
@@ -62,17 +64,20 @@ class LogSpectrumFrontEnd:
         sample_rate: int = 16000,
         levels: Sequence[float] | None = None,
     ):
-        self.n_fft = n_fft
-        self.hop = hop
-        self.context = context
-        self.power = power
-        self.floor = floor
-        self.noise_frames = noise_frames
-        self.sample_rate = sample_rate
-        self.mean = np.zeros(self.bins) if mean is None else np.asarray(mean, np.float64)
-        self.scale = np.ones(self.bins) if scale is None else np.asarray(scale, np.float64)
-        self.equalisation = np.asarray(equalisation, np.float64)
-        self.levels = checked(levels)
+        self.n_fft = values.whole("n_fft", n_fft, 2)
+        self.hop = values.whole("hop", hop, 1, n_fft)
+        self.context = values.whole("context", context, 0, MOST_CONTEXT)
+        self.power = values.number("power", power, 0.1, 10.0)
+        self.floor = values.number("floor", floor, 1e-30, 1.0)
+        self.noise_frames = values.whole("noise_frames", noise_frames, 0)
+        self.sample_rate = values.rate(sample_rate)
+        bins = (self.bins,)
+        self.mean = values.array("mean", np.zeros(bins) if mean is None else mean, [bins])
+        self.scale = values.array("scale", np.ones(bins) if scale is None else scale, [bins])
+        self.equalisation = values.array("equalisation", equalisation, [(), bins])
+        self.levels = values.levels(levels)
+        if not self.scale.all():
+            raise ValueError("scale must not be zero: the spectra are divided by it")
 
     @property
     def minimum_samples(self) -> int:
@@ -88,6 +93,16 @@ class LogSpectrumFrontEnd:
     def frames(self) -> int:
         """Rows of the network's input: the context, and the noise estimate if there is one."""
         return 2 * self.context + 1 + (self.noise_frames > 0)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of a frame of the network's input."""
+        return (self.frames, self.bins)
+
+    @property
+    def output_size(self) -> int:
+        """Values that the network gives for a frame."""
+        return self.bins
 
     def log_spectrum(self, waveform: np.ndarray) -> np.ndarray:
         """Returns log spectra, float32 `(frames, bins)`, of a waveform `(samples,)`."""

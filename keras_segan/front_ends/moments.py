@@ -1,4 +1,4 @@
-"""Mean and standard deviation of an utterance that is read piece by piece."""
+"""Mean and standard deviation of what is read piece by piece."""
 
 from collections.abc import Iterable
 
@@ -46,6 +46,24 @@ class Moments:
         between = self.count * np.square(self.mean - result.mean).sum()
         result._squares = np.sum(self._squares) + between
         return result
+
+
+def deviation_ratio(pairs: Iterable[tuple[np.ndarray, np.ndarray]], per_column: bool):
+    """Returns by what estimates have to be multiplied to vary as much as their references.
+
+    Args:
+        pairs: Batches of references and of their estimates, both `(count, columns)`.
+        per_column: Whether each column gets a factor of its own.
+
+    Returns:
+        A number, or one for each column.
+    """
+    moments = Moments(), Moments()
+    for pair in pairs:
+        for each, rows in zip(moments, pair, strict=True):
+            each.add(rows if per_column else rows.reshape(-1))
+    reference, estimated = moments
+    return reference.deviation() / estimated.deviation()
 
 
 def frames_within(frames: np.ndarray, start: int, stop: int, hop: int) -> np.ndarray:

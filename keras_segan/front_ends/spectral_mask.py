@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_segan import dsp
 from keras_segan.audio import SAMPLE_RATE
-from keras_segan.front_ends.levels import checked
+from keras_segan.front_ends import values
 from keras_segan.front_ends.moments import Moments, Piece, moments
 
 
@@ -43,6 +43,9 @@ class SpectralMaskFrontEnd:
         levels: Lowest and highest level that the network knows, dB of the RMS value against 1; `None` for
             any. Nothing is scaled here: `enhancement.enhance` brings other recordings there and back.
 
+    Raises:
+        ValueError: If a setting is of another type or out of range.
+
     Reference:
         MetricGAN.py, `Sp_and_phase` and `SP_to_wav`.
     """
@@ -60,20 +63,26 @@ class SpectralMaskFrontEnd:
         sample_rate: int = SAMPLE_RATE,
         levels: Sequence[float] | None = None,
     ):
-        if compression not in ("none", "log1p"):
-            raise ValueError(f"compression must be none or log1p, not '{compression}'")
-        if normalisation not in ("none", "utterance"):
-            raise ValueError(f"normalisation must be none or utterance, not '{normalisation}'")
-        self.compression = compression
-        self.normalisation = normalisation
-        self.mask_floor = mask_floor
-        self.n_fft = n_fft
-        self.hop = hop
-        self.window = window
-        self.padding = padding
-        self.tail = tail
-        self.sample_rate = sample_rate
-        self.levels = checked(levels)
+        self.compression = values.choice("compression", compression, ("none", "log1p"))
+        self.normalisation = values.choice("normalisation", normalisation, ("none", "utterance"))
+        self.mask_floor = values.number("mask_floor", mask_floor, 0.0, 1.0)
+        self.n_fft = values.whole("n_fft", n_fft, 2)
+        self.hop = values.whole("hop", hop, 1, n_fft)
+        self.window = values.choice("window", window, dsp.WINDOWS)
+        self.padding = values.choice("padding", padding, ("reflect", "constant"))
+        self.tail = values.whole("tail", tail, 0)
+        self.sample_rate = values.rate(sample_rate)
+        self.levels = values.levels(levels)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of a frame of the network's input."""
+        return (self.n_fft // 2 + 1,)
+
+    @property
+    def output_size(self) -> int:
+        """Values that the network gives for a frame."""
+        return self.n_fft // 2 + 1
 
     @property
     def minimum_samples(self) -> int:

@@ -7,9 +7,11 @@ import numpy as np
 
 from keras_segan import dsp
 from keras_segan.audio import SAMPLE_RATE
+from keras_segan.front_ends import values
 from keras_segan.front_ends.moments import Piece
 
 SCALES = ("int16", "extremes", "none")
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class WaveformFrontEnd:
         rows_at_once: Chunks that the network sees at once.
 
     Raises:
-        ValueError: For an unknown scale, or an overlap of more than half a chunk.
+        ValueError: If a setting is of another type or out of range; the overlap is half a chunk at most.
 
     Reference:
         SEGAN's program, main.py, `pre_emph` and `de_emph`, model.py, `clean`, and data_loader.py.
@@ -62,23 +64,29 @@ class WaveformFrontEnd:
         sample_rate: int = SAMPLE_RATE,
         rows_at_once: int = 8,
     ):
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, not '{scale}'.")
-        if not 0 <= 2 * overlap <= length:
-            raise ValueError(f"overlap must be from 0 to {length // 2}, half a chunk, not {overlap}.")
-        self.length = length
-        self.overlap = overlap
-        self.emphasis = emphasis
-        self.scale = scale
-        self.latent = latent
-        self.seed = seed
-        self.sample_rate = sample_rate
-        self.rows_at_once = rows_at_once
+        self.length = values.whole("length", length, 2)
+        self.overlap = values.whole("overlap", overlap, 0, length // 2)
+        self.emphasis = values.number("emphasis", emphasis, 0.0, 1.0)
+        self.scale = values.choice("scale", scale, SCALES)
+        self.latent = values.whole("latent", latent, 0)
+        self.seed = values.whole("seed", seed, 0, LARGEST_SEED)
+        self.sample_rate = values.rate(sample_rate)
+        self.rows_at_once = values.whole("rows_at_once", rows_at_once, 1)
 
     @property
     def minimum_samples(self) -> int:
         """The shortest waveform."""
         return 1
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of a row of the network's input."""
+        return (self.length + self.latent,)
+
+    @property
+    def output_size(self) -> int:
+        """Values that the network gives for a chunk."""
+        return self.length
 
     @property
     def hop(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_segan.errors import AudioError, KsegError, MetricError
+from keras_segan.errors import AudioError, KsegError, MetricError, MetricUsageError
 from keras_segan.metrics.pair import Pair, to_float
 from keras_segan.metrics.registry import Metric, get, score_pair
 
@@ -124,7 +124,7 @@ def _load(item: ScoreItem) -> tuple[np.ndarray, np.ndarray, int, list[str]]:
 def _read(source: np.ndarray | Path | str, sample_rate: int | None) -> tuple[np.ndarray, int]:
     if not _is_path(source):
         if sample_rate is None:
-            raise MetricError("A waveform needs its sample rate.", exit_code=2)
+            raise MetricUsageError("A waveform needs its sample rate.")
         return np.asarray(source), sample_rate
     from keras_segan import audio
 
@@ -147,12 +147,12 @@ def apply_policy(results: Iterable[ScoreResult], on_error: str = "raise") -> lis
 
     Raises:
         MetricError: For `"raise"` and a failure, naming the items; for `"floor"` and a metric whose range
-            has no end (exit code 2).
+            has no end.
     """
     results = list(results)
     failed = [result for result in results if result.failure]
     if on_error not in POLICIES:
-        raise MetricError(f"'{on_error}' is none of {', '.join(POLICIES)}.", exit_code=2)
+        raise MetricUsageError(f"'{on_error}' is none of {', '.join(POLICIES)}.")
     if on_error == "floor":
         return [floored(result) if result.failure else result for result in results]
     if on_error == "raise" and failed:
@@ -173,10 +173,8 @@ def key(metric: str | Metric) -> str:
 
 
 def floor(metric: str | Metric) -> float:
-    """Returns the worst value of a metric; a range without end has none (exit code 2)."""
+    """Returns the worst value of a metric; a range without end has none."""
     worst = get(metric).worst
     if not np.isfinite(worst):
-        raise MetricError(
-            f"{key(metric)} has no worst value to put for a failure; use skip or raise.", exit_code=2
-        )
+        raise MetricUsageError(f"{key(metric)} has no worst value to put for a failure; use skip or raise.")
     return float(worst)

@@ -4,7 +4,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from keras_segan.errors import MetricError
+from keras_segan import waveform
+from keras_segan.errors import AudioError, MetricError
 from keras_segan.metrics import csii, framing, lpc, snr, spectral
 
 RATES = (8000, 16000)  # Hz, at which the metrics are defined
@@ -15,7 +16,7 @@ class Pair:
     """A clean signal and the processed one, checked and cut to the same length.
 
     Args:
-        clean: `(samples,)`, float in [-1, 1] or int16.
+        clean: `(samples,)`, float in [-1, 1] or integers as `keras_segan.waveform` takes them.
         processed: The same; at most one hop (256 samples) longer or shorter.
         sample_rate: In Hz; any rate but 8000 and 16000 is resampled to 16000.
 
@@ -31,6 +32,7 @@ class Pair:
 
     def __init__(self, clean: np.ndarray, processed: np.ndarray, sample_rate: int):
         self.notes: list[str] = []
+        sample_rate = _checked_rate(sample_rate)
         clean, processed = _checked(clean, "clean"), _checked(processed, "processed")
         if sample_rate not in RATES:
             clean, processed = (_resampled(signal, sample_rate) for signal in (clean, processed))
@@ -122,25 +124,30 @@ class Pair:
         return snr.snr(*self._offset)
 
 
-def to_float(signal: np.ndarray) -> np.ndarray:
-    """Returns float64; integers are divided by their full scale, 32768 for int16."""
-    signal = np.asarray(signal)
-    if signal.dtype.kind == "i":
-        return signal / (np.iinfo(signal.dtype).max + 1.0)
-    return signal.astype(np.float64)
+def to_float(signal: np.ndarray, name: str = "processed signal") -> np.ndarray:
+    """Returns a mono signal as float64, checked; see `keras_segan.waveform`.
+
+    Raises:
+        MetricError: If it is no mono signal of finite samples.
+    """
+    try:
+        return waveform.checked(signal, name).astype(np.float64)
+    except AudioError as error:
+        raise MetricError(str(error)) from error
 
 
 def _checked(signal: np.ndarray, name: str) -> np.ndarray:
-    signal = to_float(signal)
-    if signal.ndim != 1:
-        raise MetricError(f"The {name} signal has shape {signal.shape}; a mono signal (samples,) is needed.")
-    if not signal.size:
-        raise MetricError(f"The {name} signal holds no samples.")
-    if not np.isfinite(signal).all():
-        raise MetricError(f"The {name} signal holds NaN or infinite samples.")
+    signal = to_float(signal, f"{name} signal")
     if not signal.any():
         raise MetricError(f"The {name} signal is silent (every sample is zero); no metric is defined for it.")
     return signal
+
+
+def _checked_rate(sample_rate) -> int:
+    try:
+        return waveform.checked_rate(sample_rate)
+    except AudioError as error:
+        raise MetricError(str(error)) from error
 
 
 def _resampled(signal: np.ndarray, sample_rate: int) -> np.ndarray:

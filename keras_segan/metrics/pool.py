@@ -1,30 +1,28 @@
 """Scoring many pairs in worker processes, which the C code of PESQ may crash without harm.
 
-The workers are fresh interpreters (loky) that import `keras_segan.metrics` and neither Keras nor TensorFlow;
-the same code sends the work to a dask cluster instead.
+The workers of `keras_segan.workers` are fresh interpreters without Keras and TensorFlow; the same code
+sends the work to a dask cluster instead.
 """
 
 import concurrent.futures
 import faulthandler
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 
-from keras_segan.errors import MetricError
+from keras_segan.errors import MetricError, MetricUsageError
 from keras_segan.metrics.items import Failure, ScoreItem, ScoreResult, apply_policy, score_item
 from keras_segan.metrics.registry import get
+from keras_segan.workers import WorkerDied, Workers
 
 __all__ = ["Failure", "Handle", "ScoreItem", "ScoreResult", "ScoringPool", "apply_policy"]
 
-# In flight for each worker: one being scored and one waiting, so that no worker idles and a crash leaves
-# few suspects.
+# In flight for each worker: one being scored and one waiting, so that no worker idles.
 _PER_WORKER = 2
 _DASK_ANSWER_SECONDS = 10
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Handle:
 class ScoringPool:
     """Worker processes that score pairs; started with the first work, kept for the next.
 
-    A worker that dies is replaced. What was in flight then is run again, one by one, so that the item
-    which kills its worker is found and named, and all others get their scores.
+    A worker that dies is replaced. Its item is run once more, alone, to tell one that kills its worker from
+    one that was killed with it.
 
     Args:
         jobs: Number of worker processes; `None` takes one for each usable core.
@@ -55,7 +53,7 @@ class ScoringPool:
 
     def __init__(self, jobs: int | None = None, dask: str | None = None, timeout: float | None = None):
         if jobs is not None and jobs < 1:
-            raise MetricError(f"jobs must be at least 1, not {jobs}.", exit_code=2)
+            raise MetricUsageError(f"jobs must be at least 1, not {jobs}.")
         self._timeout = timeout
         self._workers = _DaskWorkers(dask) if dask else _LocalWorkers(jobs)
         # One thread feeds the workers, so that the caller can do something else meanwhile.
@@ -85,7 +83,7 @@ class ScoringPool:
             A handle for `gather`.
 
         Raises:
-            MetricError: If a metric is unknown (exit code 2).
+            MetricUsageError: If a metric is unknown.
         """
         items = list(items)
         for metric in dict.fromkeys(metric for item in items for metric in item.metrics):
@@ -109,13 +107,8 @@ class ScoringPool:
             waiting = deque(zip(items, futures, strict=True))
             running: dict[Future, tuple[ScoreItem, Future]] = {}
             while (waiting or running) and not self._closed:
-                suspects = self._top_up(waiting, running)
-                suspects += _collect(running, self._workers.crash_errors) if running else []
-                if suspects:
-                    suspects += running.values()
-                    running.clear()
-                    self._workers.restart()
-                    self._run_alone(suspects)
+                self._top_up(waiting, running)
+                self._run_alone(_collect(running, self._workers.crash_errors))
         except BaseException as error:
             # Without this a caller would wait for ever for results that never come. After closing any
             # error may come from the executor that was stopped underneath.
@@ -125,15 +118,11 @@ class ScoringPool:
         for future in futures:
             future.cancel()
 
-    def _top_up(self, waiting: deque, running: dict) -> list:
-        """Hands out work until every worker has enough; returns what met a broken executor."""
+    def _top_up(self, waiting: deque, running: dict):
+        """Hands out work until every worker has enough."""
         while waiting and len(running) < _PER_WORKER * self._workers.count():
             item, future = waiting.popleft()
-            try:
-                running[self._start(item)] = item, future
-            except self._workers.crash_errors:
-                return [(item, future)]
-        return []
+            running[self._start(item)] = item, future
 
     def _start(self, item: ScoreItem) -> Future:
         return self._workers.submit(_timed_score, item, self._timeout)
@@ -147,7 +136,6 @@ class ScoringPool:
                 future.set_result(self._start(item).result())
             except self._workers.crash_errors:
                 future.set_result(self._crashed(item, time.monotonic() - start))
-                self._workers.restart()
 
     def _crashed(self, item: ScoreItem, seconds: float) -> ScoreResult:
         # A started interpreter takes time too: only an item that had its full time ran out of it.
@@ -184,13 +172,13 @@ def _timed_score(item: ScoreItem, timeout: float | None) -> ScoreResult:
 
 
 class _LocalWorkers:
-    """Processes on this machine."""
+    """Processes on this machine, no more than there are items at once."""
 
-    crash_errors = (BrokenExecutor,)
+    crash_errors = (WorkerDied,)
 
     def __init__(self, jobs: int | None):
         self._jobs = jobs
-        self._executor = None
+        self._workers = None
 
     def count(self) -> int:
         if self._jobs is None:
@@ -200,26 +188,14 @@ class _LocalWorkers:
         return self._jobs
 
     def submit(self, function: Callable, *arguments) -> Future:
-        if self._executor is None:
-            from joblib.externals.loky import ProcessPoolExecutor
-
-            self._executor = ProcessPoolExecutor(self.count(), initializer=_prepare_worker, env=_ONE_THREAD)
-        return self._executor.submit(function, *arguments)
-
-    def restart(self):
-        self.close()
+        if self._workers is None:
+            self._workers = Workers(self.count())
+        return self._workers.submit(function, *arguments)
 
     def close(self):
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(kill_workers=True)
-
-
-def _prepare_worker():
-    # A crash is reported as a failure; loky's dump of the stack would only litter the console.
-    faulthandler.disable()
-    # Ctrl-C reaches the whole process group; the parent decides what becomes of the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
 
 
 class _DaskWorkers:
@@ -230,7 +206,7 @@ class _DaskWorkers:
             import distributed
         except ImportError as error:
             message = "dask is not installed; install it with: pip install keras_segan[dask]"
-            raise MetricError(message, exit_code=2) from error
+            raise MetricUsageError(message) from error
         try:
             self._client = distributed.Client(address, timeout=_DASK_ANSWER_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -242,9 +218,6 @@ class _DaskWorkers:
 
     def submit(self, function: Callable, *arguments) -> Future:
         return _as_concurrent(self._client.submit(function, *arguments, pure=False))
-
-    def restart(self):
-        """Nothing to do: dask replaces its workers itself."""
 
     def close(self):
         self._client.close()

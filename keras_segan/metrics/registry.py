@@ -1,13 +1,16 @@
 """Looking metrics up by name, built in or the user's own, and scoring with several at once."""
 
+import contextlib
 import importlib
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 
 import numpy as np
 
-from keras_segan.errors import MetricError, unknown
+from keras_segan.errors import MetricError, MetricUsageError, unknown
 from keras_segan.metrics.builtin import METRICS, OPTIONAL
 from keras_segan.metrics.metric import Metric
 from keras_segan.metrics.pair import Pair
@@ -39,7 +42,7 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
         The metric.
 
     Raises:
-        MetricError: If there is no such metric or its range is not declared (exit code 2).
+        MetricError: If there is no such metric or its range is not declared.
     """
     if isinstance(name, Metric):
         return name
@@ -52,15 +55,14 @@ def get(name: "str | Metric", range: tuple[float, float] | None = None) -> Metri
     installed = _entry_points()
     if name in installed:
         return _from_entry_point(installed[name])
-    raise MetricError(unknown("metric", name, (*names(), *ALIASES)), exit_code=2)
+    raise MetricUsageError(unknown("metric", name, (*names(), *ALIASES)))
 
 
 def _from_entry_point(entry) -> Metric:
     metric = entry.load()
     if not isinstance(metric, Metric):
-        raise MetricError(
+        raise MetricUsageError(
             f"The entry point '{entry.name}' ({entry.value}) is no Metric of keras_segan.",
-            exit_code=2,
         )
     return metric
 
@@ -71,9 +73,8 @@ def _user_metric(spec: str, ends: tuple[float, float] | None) -> Metric:
         first, _, second = declared.partition("..")
         ends = parse_ends(first, second, spec)
     if ends is None:
-        raise MetricError(
+        raise MetricUsageError(
             f"The metric '{spec}' declares no range; write {path}@WORST..BEST, as in {path}@0..100.",
-            exit_code=2,
         )
     worst, best = parse_ends(*map(repr, map(float, ends)), spec)
     bounds = f"{worst!r}..{best!r}"
@@ -92,14 +93,29 @@ def _user_metric(spec: str, ends: tuple[float, float] | None) -> Metric:
 def _imported(path: str) -> Callable:
     module, _, attribute = path.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        with _user_modules():
+            function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise MetricError(
-            f"The metric '{path}' cannot be imported ({error}); is its folder on PYTHONPATH?", exit_code=2
+        raise MetricUsageError(
+            f"The metric '{path}' cannot be imported ({error}); is its folder on PYTHONPATH?"
         ) from error
     if not callable(function):
-        raise MetricError(f"The metric '{path}' is not a function.", exit_code=2)
+        raise MetricUsageError(f"The metric '{path}' is not a function.")
     return function
+
+
+@contextlib.contextmanager
+def _user_modules():
+    """Makes modules in the current folder importable for a moment, after all others."""
+    here = os.getcwd()
+    if here in sys.path:
+        yield
+        return
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 def score_pair(metrics: Iterable["str | Metric"], pair: Pair) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_segan.errors import MetricError, unknown
+from keras_segan.errors import MetricUsageError, unknown
 
 _LINEAR = re.compile(r"linear@(\S+)\.\.(\S+)")
 
@@ -76,13 +76,13 @@ def get(name: str) -> Scale:
         The scale.
 
     Raises:
-        MetricError: If there is no such scale (exit code 2).
+        MetricError: If there is no such scale.
     """
     if name in _SCALES:
         return _SCALES[name]
     match = _LINEAR.fullmatch(name)
     if not match:
-        raise MetricError(unknown("scale", name, _SCALES), exit_code=2)
+        raise MetricUsageError(unknown("scale", name, _SCALES))
     return _linear(name, *parse_ends(match[1], match[2], name))
 
 
@@ -97,9 +97,7 @@ def parse_ends(first: str, second: str, whole: str) -> tuple[float, float]:
     try:
         ends = float(first), float(second)
     except ValueError as error:
-        raise MetricError(
-            f"'{whole}': the ends of a range must be numbers, as in @0..100.", exit_code=2
-        ) from error
+        raise MetricUsageError(f"'{whole}': the ends of a range must be numbers, as in @0..100.") from error
     if not np.isfinite(ends).all() or ends[0] == ends[1]:
-        raise MetricError(f"'{whole}': the ends of a range must be finite and differ.", exit_code=2)
+        raise MetricUsageError(f"'{whole}': the ends of a range must be finite and differ.")
     return ends

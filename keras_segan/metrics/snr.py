@@ -42,10 +42,18 @@ def _frame_energies(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     return sum(quarters[k : k + count, k] for k in range(OVERLAP))
 
 
-def si_sdr(clean: np.ndarray, processed: np.ndarray) -> float:
-    """Returns the scale-invariant SDR: J. Le Roux et al., ICASSP 2019, eq. 4, means removed."""
-    clean = clean - clean.mean()
-    processed = processed - processed.mean()
+def si_sdr(clean: np.ndarray, processed: np.ndarray, zero_mean: bool = True) -> float:
+    """Returns the scale-invariant SDR: J. Le Roux et al., ICASSP 2019, eq. 4.
+
+    Args:
+        clean: `(samples,)`.
+        processed: `(samples,)`.
+        zero_mean: Whether the mean of each is taken off, as the article does and other programs often do not.
+            With an offset of the recording the two differ by many dB.
+    """
+    if zero_mean:
+        clean = clean - clean.mean()
+        processed = processed - processed.mean()
     target = (clean @ processed) / (clean @ clean) * clean
     with np.errstate(divide="ignore"):
         return float(10.0 * np.log10(np.sum(target**2) / np.sum((processed - target) ** 2)))

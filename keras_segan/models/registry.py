@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_segan import audio, models
-from keras_segan.errors import ModelError, unknown
+from keras_segan import audio, keras_setup, limits, models
+from keras_segan.errors import ModelError, ModelUsageError, unknown
+from keras_segan.files import printable
 from keras_segan.front_ends import FRONT_ENDS
 from keras_segan.inference import OnnxEnhancer, WaveformEnhancer, describe, sidecar
+from keras_segan.models import archive, registry_schema
 
 PACKAGE = "keras_segan.pretrained"
 FOLDER_VARIABLE = "KSEG_MODELS"
@@ -55,6 +57,13 @@ class Entry:
     def twin(self) -> Path | None:
         """The ONNX file of the same network, if it has one."""
         return self.folder / self.facts["onnx"]["file"] if "onnx" in self.facts else None
+
+    def output(self) -> list[float]:
+        """Returns the recorded output; `ModelError` if there is none."""
+        recorded = self.facts.get("output", [])
+        if len(recorded) != SLICE:
+            raise ModelError(f"{self.folder / REGISTRY}: '{self.name}' has no output of {SLICE} samples.")
+        return recorded
 
     def check(self):
         """Raises `ModelError` if a file is missing or is not the one that was registered."""
@@ -115,13 +124,15 @@ def entries_of(folder: Path) -> dict[str, Entry]:
     if not file.is_file():
         return {}
     try:
+        if file.stat().st_size > limits.MOST_TEXT:
+            raise ModelError(f"{file}: more than {limits.MOST_TEXT:,} bytes; this is no registry.")
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: not readable ({error}).") from error
     for name, facts in content.items():
-        missing = {"file", "sha256"} - set(facts if isinstance(facts, dict) else {})
-        if missing:
-            raise ModelError(f"{file}: the entry '{name}' lacks {', '.join(sorted(missing))}.")
+        problem = registry_schema.problem(facts)
+        if problem:
+            raise ModelError(f"{file}: the entry '{printable(name)}' {problem}; correct it.")
     return {name: Entry(name, folder, facts) for name, facts in content.items()}
 
 
@@ -148,9 +159,7 @@ def find(name: str | Path) -> Found:
         path = path / "model.keras"
     if path.suffix not in (".keras", ".onnx") and not path.exists():
         hint = unknown("model", str(name), known) if known else f"Unknown model '{name}'."
-        raise ModelError(
-            f"{hint} Give a .keras file or a run folder, or one of the names above.", exit_code=2
-        )
+        raise ModelUsageError(f"{hint} Give a .keras file or a run folder, or one of the names above.")
     if not path.exists():
         raise ModelError(f"{path}: no such file; check the path.")
     return Found(path)
@@ -159,7 +168,7 @@ def find(name: str | Path) -> Found:
 def _from_hub(address: str) -> Path:
     parts = address.removeprefix(HUB).split("/", 2)
     if len(parts) < 3 or not all(parts):
-        raise ModelError(f"{address}: give hf://owner/repository/file.keras.", exit_code=2)
+        raise ModelUsageError(f"{address}: give hf://owner/repository/file.keras.")
     try:
         import huggingface_hub
     except ImportError as error:
@@ -189,20 +198,19 @@ def runtime(found: Found, backend: str = "auto") -> str:
     """
     if found.path.suffix == ".onnx":
         if backend == "keras":
-            raise ModelError(f"{found.path}: is an ONNX file; Keras cannot load it.", exit_code=2)
+            raise ModelUsageError(f"{found.path}: is an ONNX file; Keras cannot load it.")
         return "onnx"
     if backend == "keras":
         return "keras"
     twin = _twin(found)
     if backend == "onnx":
         if twin is None:
-            raise ModelError(
+            raise ModelUsageError(
                 f"{found.path}: has no ONNX twin; kseg export {found.path} --format onnx makes one.",
-                exit_code=2,
             )
         return "onnx"
     usable = twin is not None and importlib.util.find_spec("onnxruntime") is not None
-    return "onnx" if usable and describe(twin)["front_end"]["class"] in FRONT_ENDS else "keras"
+    return "onnx" if usable and describe(twin).front_end_class in FRONT_ENDS else "keras"
 
 
 def _twin(found: Found) -> Path | None:
@@ -212,7 +220,7 @@ def _twin(found: Found) -> Path | None:
     path = found.path.with_suffix(".onnx")
     if not path.is_file() or not sidecar(path).is_file():
         return None
-    return path if describe(path).get("model_sha256") == sha256(found.path) else None
+    return path if describe(path).model_sha256 == sha256(found.path) else None
 
 
 def load(found: Found, backend: str = "keras") -> WaveformEnhancer:
@@ -254,27 +262,18 @@ def load_model(name: str | Path, backend: str | None = None) -> WaveformEnhancer
         ModelError: If there is no such model, its checksum is wrong, or the file does not hold one.
     """
     if backend not in (None, *BACKENDS):
-        raise ModelError(unknown("backend", backend, BACKENDS), exit_code=2)
+        raise ModelUsageError(unknown("backend", backend, BACKENDS))
     found = find(name)
     return load(found, backend or ("onnx" if found.path.suffix == ".onnx" else "keras"))
 
 
 def _load_keras(path: Path) -> WaveformEnhancer:
-    import keras
-
+    archive.check_keras_file(path)
+    keras_setup.imported()
     register_classes()
-    from keras_segan.models.base import Enhancer
+    from keras_segan.models.base import load_checked
 
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{path}: not a model of this package, or a damaged one ({reason}).") from error
-    if not isinstance(model, Enhancer):
-        raise ModelError(
-            f"{path}: holds a {type(model).__name__}, not an Enhancer; it has no front end to use it with."
-        )
-    return model
+    return load_checked(path)
 
 
 def sha256(path: Path) -> str:

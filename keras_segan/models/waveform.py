@@ -1,9 +1,10 @@
 """Networks from waveform to waveform inside an enhancer."""
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from keras_segan.front_ends import WaveformFrontEnd
+from keras_segan.layers import Columns
 from keras_segan.models.base import Enhancer
 
 
@@ -43,9 +44,10 @@ def in_rows(generator: keras.Model) -> keras.Model:
     """
     length = generator.inputs[0].shape[1]
     rows = layers.Input((length + latent_size(generator),), name="rows")
-    parts = ops.split(rows, [length], axis=1) if len(generator.inputs) > 1 else [rows]
+    places = [(0, length), (length, None)]
     inputs = [
-        layers.Reshape(each.shape[1:])(part) for each, part in zip(generator.inputs, parts, strict=True)
+        layers.Reshape(each.shape[1:])(Columns(*place)(rows))
+        for each, place in zip(generator.inputs, places, strict=False)
     ]
     enhanced = generator(inputs if len(inputs) > 1 else inputs[0])
     return keras.Model(rows, layers.Reshape((length,))(enhanced), name=f"{generator.name}_in_rows")

@@ -33,7 +33,7 @@ from types import ModuleType
 from typing import Any
 
 from keras_segan.data.manifest import Manifest
-from keras_segan.errors import RecipeError, unknown
+from keras_segan.errors import RecipeError, RecipeUsageError, unknown
 from keras_segan.reproduction.settings import BaseSettings, setting
 
 __all__ = ["BaseSettings", "Paper", "Plan", "Published", "Recipe", "load", "names", "setting", "summary"]
@@ -198,7 +198,7 @@ class Recipe:
         if variant in self.variants:
             return variant
         if variant not in (None, "code"):
-            raise RecipeError(unknown("variant", variant, self.variants), exit_code=2)
+            raise RecipeUsageError(unknown("variant", variant, self.variants))
         if variant is None and corpus == MINI and MINI in self.variants:
             return MINI
         published = [name for name in self.variants if name != MINI] or list(self.variants)
@@ -276,6 +276,22 @@ def summary(name: str) -> str:
     return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
+def variant_names(name: str) -> list[str]:
+    """Returns the variants of one of our reproductions without importing it; empty if that cannot be.
+
+    Args:
+        name: Name of the reproduction.
+    """
+    source = importlib.resources.files(PACKAGE) / f"{name.replace('-', '_')}.py"
+    if not source.is_file():
+        return []
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "VARIANTS" for t in node.targets):
+            keys = node.value.keys if isinstance(node.value, ast.Dict) else []
+            return [str(key.value) for key in keys if isinstance(key, ast.Constant)]
+    return []
+
+
 def load(name: str) -> Recipe:
     """Finds a recipe, imports it and checks it.
 
@@ -296,17 +312,17 @@ def load(name: str) -> Recipe:
             found = point.load()
             return dataclasses.replace(Recipe.of(found), name=name)
     if name not in names():
-        raise RecipeError(unknown("paper", name, names()), exit_code=2)
+        raise RecipeUsageError(unknown("paper", name, names()))
     return Recipe.of(importlib.import_module(f"{PACKAGE}.{name}"))
 
 
 def _from_file(path: Path) -> ModuleType:
     """Imports a recipe from a file that the user named."""
     if not path.is_file():
-        raise RecipeError(f"{path}: no such file; name a recipe's Python file or a paper.", exit_code=2)
+        raise RecipeUsageError(f"{path}: no such file; name a recipe's Python file or a paper.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise RecipeError(f"{path}: not a Python file.", exit_code=2)
+        raise RecipeUsageError(f"{path}: not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # dataclasses look their module up
     try:

@@ -265,6 +265,7 @@ def _content(
             "counts": counts(manifest),
             "split": scored_split(manifest),
         },
+        "details": outcome.details(),
         "facts": outcome.remarks(scores),
         "reasons": reasons,
         "rows": [dataclasses.asdict(row) for row in outcome.tabulate(scores, numbers)],

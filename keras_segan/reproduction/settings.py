@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_segan.errors import RecipeError
+from keras_segan.errors import RecipeUsageError
 
 LARGEST_SEED = 2**32 - 1  # numpy.random.seed takes no larger one
 ROLES = ("value", "row", "length", "neutral")
@@ -134,14 +134,12 @@ def changed(settings: BaseSettings, changes: Mapping[str, Any]) -> BaseSettings:
         if name not in fields:
             nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
             hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-            raise RecipeError(
-                f"There is no setting '{name}' here.{hint} --settings lists them all.", exit_code=2
-            )
+            raise RecipeUsageError(f"There is no setting '{name}' here.{hint} --settings lists them all.")
     values = {name: read_value(name, value, kinds[name]) for name, value in changes.items()}
     try:
         return dataclasses.replace(settings, **values)
     except ValueError as error:
-        raise RecipeError(str(error), exit_code=2) from error
+        raise RecipeUsageError(str(error)) from error
 
 
 def read_value(name: str, value: Any, kind: Any) -> Any:
@@ -167,7 +165,7 @@ def read_value(name: str, value: Any, kind: Any) -> Any:
     try:
         return _read(value.strip(), kind)
     except (ValueError, KeyError) as error:
-        raise RecipeError(f"{name} needs {type_name(kind)}, not '{value}'.", exit_code=2) from error
+        raise RecipeUsageError(f"{name} needs {type_name(kind)}, not '{value}'.") from error
 
 
 def _is_union(kind: Any) -> bool:

@@ -1,5 +1,6 @@
 """Which weights stay: the last ones, the best ones by a column of the log, or the mean of the last rounds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ class Best(Keep):
         value = row.get(self.column)
         if position >= self.first and value is not None and self.sign * value > self.value:
             self.value = self.sign * value
-            self.kept = Kept(position, self.network.get_weights())
+            self.kept = Kept(position, copied_weights(self.network))
 
     def state(self) -> tuple[dict[str, Any], dict[str, Weights]]:
         """Returns position and value, and the weights."""
@@ -116,7 +117,7 @@ class MeanOfLast(Keep):
 
     def after_round(self, position: int, row: Mapping[str, Any]):
         """Remembers the weights of the round and forgets the oldest."""
-        self._last = [*self._last, Kept(position, self.network.get_weights())][-self.rounds :]
+        self._last = [*self._last, Kept(position, copied_weights(self.network))][-self.rounds :]
 
     def state(self) -> tuple[dict[str, Any], dict[str, Weights]]:
         """Returns the positions, and the weights of each round."""
@@ -168,6 +169,11 @@ class KeepAll(Keep):
             rule.restore(state[name], own)
 
 
+def copied_weights(network: keras.Model) -> Weights:
+    """Returns a network's weights as they are now; on torch `get_weights` shares their memory."""
+    return [np.array(array) for array in network.get_weights()]
+
+
 def make_keep(rule: str, network: keras.Model, column: str, higher_is_better: bool) -> Keep:
     """Makes the rule that a setting names: `last`, `best` or `mean_of_last(N)`.
 
@@ -187,16 +193,15 @@ def make_keep(rule: str, network: keras.Model, column: str, higher_is_better: bo
         return Last()
     if rule == "best":
         return Best(network, column, higher_is_better)
-    number = rule.removeprefix("mean_of_last(").removesuffix(")")
-    if rule.startswith("mean_of_last(") and number.isdigit():
-        return MeanOfLast(network, int(number))
+    if match := re.fullmatch(r"mean_of_last\((\d+)\)", rule):
+        return MeanOfLast(network, int(match[1]))
     raise ValueError(f"keep must be last, best or mean_of_last(N), not '{rule}'.")
 
 
 def kept_or_last(rule: Keep, network: keras.Model, position: int) -> Kept:
     """Returns the weights that a rule keeps, the network's own if it keeps none."""
     kept = getattr(rule, "kept", None)
-    return kept if kept is not None else Kept(position, network.get_weights())
+    return kept if kept is not None else Kept(position, copied_weights(network))
 
 
 def clone_with(network: keras.Model, weights: Sequence[np.ndarray]) -> keras.Model:

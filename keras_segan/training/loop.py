@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_segan import backends
 from keras_segan.errors import KsegError
 from keras_segan.training.keep import Keep
-from keras_segan.training.run_folder import Run, assign_variables, variables_to_arrays
+from keras_segan.training.run_folder import Run, assign_variables, take_arrays, variables_to_arrays
 from keras_segan.training.step import Step, fetch
 
 TRAIN = "train"  # name of the step where there is only one
@@ -231,8 +232,8 @@ class Training:
             if not math.isfinite(value):
                 player = self.steps[taken.step].player_of(name).name
                 raise KsegError(
-                    f"{name} of player '{player}' in step '{taken.step}' is {value} in batch {taken.number} of "
-                    f"{self.rounds.unit} {self.rounds.end(number)}: training has diverged. The last good "
+                    f"{name} of player '{player}' in step '{taken.step}' is {value} in batch {taken.number} "
+                    f"of {self.rounds.unit} {self.rounds.end(number)}: training has diverged. The last good "
                     f"checkpoint is {self.run.last_checkpoint() or 'the beginning'}."
                 )
 
@@ -273,10 +274,11 @@ class Training:
         return groups
 
     def _checkpoint(self, taken: int):
-        """Saves a checkpoint; `taken` batches of the round under way or just completed have been trained on."""
+        """Saves a checkpoint; `taken` are the batches of the round that is under way or has just ended."""
         state, arrays = self.source.state()
         kept, weights = self.keep.state()
         groups = {**self.variables(), **{f"keep.{name}": each for name, each in weights.items()}}
+        groups["random"] = backends.random_state()
         named = {f"source.{name}": array for name, array in arrays.items()}
         progress = self._progress
         facts = {
@@ -303,6 +305,7 @@ class Training:
             return False
         arrays, facts = checkpoint
         assign_variables(self.variables(), arrays)
+        backends.set_random_state(take_arrays("random", arrays))
         prefix = "source."
         own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
         self.source.restore(facts["source"], own)

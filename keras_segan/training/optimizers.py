@@ -78,7 +78,7 @@ def forget_moments(optimizer: keras.optimizers.Optimizer):
     """Starts an optimizer anew: those of a warm-up are of another size than what follows."""
     for variable in optimizer.variables:
         if variable is not optimizer.learning_rate:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
 
 @keras.saving.register_keras_serializable("keras_segan")

@@ -21,7 +21,7 @@ import filelock
 import numpy as np
 from tqdm import tqdm
 
-from keras_segan.errors import RecipeError
+from keras_segan.errors import RecipeError, RecipeUsageError
 
 KEPT_CHECKPOINTS = 2
 _CHECKPOINT = re.compile(r"epoch-(\d+)\.npz$")
@@ -97,7 +97,7 @@ class Run:
                 if is_run(folder)
                 else "choose another --out"
             )
-            raise RecipeError(f"{folder}: not empty; {hint}.", exit_code=2)
+            raise RecipeUsageError(f"{folder}: not empty; {hint}.")
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
             (run.folder / "checkpoints").mkdir()
@@ -127,7 +127,7 @@ class Run:
             RecipeError: If there is no run, one with other settings, or one that goes on in another process.
         """
         if not is_run(folder):
-            raise RecipeError(f"{folder}: holds no run to resume; start one without --resume.", exit_code=2)
+            raise RecipeUsageError(f"{folder}: holds no run to resume; start one without --resume.")
         run = cls(folder, **kwargs)
         run._claim()
         before = read_config(run.folder)
@@ -137,8 +137,8 @@ class Run:
             if before.get(key) != json.loads(json.dumps(settings.get(key)))
         )
         if changed:
-            raise RecipeError(
-                f"{folder}: was started with other settings ({', '.join(changed)}).", exit_code=2
+            raise RecipeUsageError(
+                f"{folder}: was started with other settings ({', '.join(changed)})."
             )
         started = json.loads((run.folder / "env.json").read_text(encoding="utf-8")) if before else {}
         if started.get("backend") != environment()["backend"]:

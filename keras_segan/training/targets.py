@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from keras_segan import metrics
-from keras_segan.errors import MetricError
+from keras_segan.errors import MetricUsageError
 from keras_segan.metrics import scale
 from keras_segan.metrics.pool import ScoreItem
 
@@ -56,8 +56,8 @@ def single(text: str, names: Mapping[str, str]) -> Target:
     """Reads the target of a paper that has one; see `parse`."""
     found = parse(text, names)
     if len(found) > 1:
-        raise MetricError(
-            f"This paper optimises one metric, not '{text}'; metricgan_okd takes several.", exit_code=2
+        raise MetricUsageError(
+            f"This paper optimises one metric, not '{text}'; metricgan_okd takes several."
         )
     return found[0]
 
@@ -70,9 +70,8 @@ def shown(targets: tuple[Target, ...], usual: tuple[str, ...]) -> tuple[str, ...
 
 def _map(metric: metrics.Metric, name: str | None) -> Callable[[float], float]:
     if not (name or metric.default_scale):
-        raise MetricError(
-            f"'{metric.name}' cannot be a target: its range has no end, so it has no map to [0, 1].",
-            exit_code=2,
+        raise MetricUsageError(
+            f"'{metric.name}' cannot be a target: its range has no end, so it has no map to [0, 1]."
         )
     return scale.get(name or metric.default_scale)
 

@@ -57,7 +57,7 @@ def test_scan_writes_a_manifest(pairs, capsys):
     assert out.strip() == str(pairs / "new" / "m.csv")
     assert [u.id for u in Manifest.read(out.strip()).split("test")] == ["u0", "u1", "u2", "u3"]
     code, out, _ = kseg(capsys, "scan", *folders)
-    assert (code, len(out.splitlines())) == (0, 4)
+    assert (code, len(out.splitlines())) == (0, 5)  # with its head
 
 
 def test_scan_names_unpaired_files(pairs, capsys):
@@ -68,7 +68,7 @@ def test_scan_names_unpaired_files(pairs, capsys):
     assert err.startswith("Error: ")
     assert "u2.wav: this file has no partner" in err
     code, out, _ = kseg(capsys, "scan", *folders, "--ignore-unpaired")
-    assert (code, len(out.splitlines())) == (0, 3)
+    assert (code, len(out.splitlines())) == (0, 4)
 
 
 def test_check_describes_the_mini_corpus(corpus, capsys):
@@ -242,3 +242,53 @@ def test_mix_with_too_few_noises_is_wrong_use(pairs, capsys):
     code, _, err = kseg(capsys, "mix", *folders, "--magnification", 9, "--out", pairs / "out", "-q")
     assert code == 2
     assert "there are 4 noises" in err
+
+
+def test_scan_takes_several_splits_and_join_their_manifests(pairs, capsys, monkeypatch):
+    monkeypatch.chdir(pairs)
+    both = ["train/clean", "train/noisy"]
+    assert kseg(capsys, "scan", "--train", *both, "--test", *both, "-o", "m.csv")[0] == 0
+    assert [(u.split, u.id) for u in Manifest.read("m.csv").utterances][3:5] == [
+        ("train", "train_u3"),
+        ("test", "test_u0"),
+    ]
+    kseg(capsys, "scan", *both, "-o", "train.csv")
+    kseg(capsys, "scan", "--test", *both, "-o", "test.csv")
+    code, out, err = kseg(capsys, "join", "train.csv", "test.csv", "-o", "joined.csv")
+    assert (code, out, err) == (0, "joined.csv\n", "8 pairs.\n")
+    assert (pairs / "joined.csv").read_text() == (pairs / "m.csv").read_text()
+    code, _, err = kseg(capsys, "join", "train.csv", "train.csv")
+    assert code == 1
+    assert "Two pairs would get the id" in err
+
+
+@pytest.mark.parametrize("words", [["scan"], ["scan", "one"], ["scan", "--train", "one"], ["join"]])
+def test_scan_and_join_need_folders(capsys, words):
+    assert kseg(capsys, *words)[0] == 2
+
+
+def test_a_manifest_is_replaced_only_when_asked_and_nothing_else_ever(pairs, capsys, monkeypatch):
+    monkeypatch.chdir(pairs)
+    words = ["scan", "train/clean", "train/noisy", "-o"]
+    for _ in range(2):  # the same content is no loss
+        assert kseg(capsys, *words, "m.csv")[0] == 0
+        assert kseg(capsys, *words, "new/m.csv")[0] == 0
+    code, _, err = kseg(capsys, *words, "m.csv", "--split", "test")
+    assert code == 2
+    assert "m.csv: exists already; use --force to replace it" in err
+    assert len(Manifest.read("m.csv").split("train")) == 4
+    assert kseg(capsys, *words, "m.csv", "--split", "test", "--force")[0] == 0
+    assert len(Manifest.read("m.csv").split("test")) == 4
+    for name in ("train/clean/u0.wav", "train"):
+        assert kseg(capsys, *words, name, "--force")[0] == 2
+    assert kseg(capsys, "check", "m.csv", "--no-metrics")[0] == 0
+
+
+def test_mix_adds_a_second_split(pairs, capsys):
+    folders = ["--speech", pairs / "train" / "clean", "--noise", pairs / "train" / "noisy"]
+    for split, rest in (("train", ""), ("test", " The manifest lists 4 pairs of earlier calls, too.")):
+        words = ("--magnification", 1, "--split", split, "--out", pairs / "corpus", "-q")
+        code, _, err = kseg(capsys, "mix", *folders, *words)
+        assert (code, err) == (0, f"4 mixtures.{rest}\n")
+    manifest = Manifest.read(pairs / "corpus" / "manifest.csv")
+    assert (len(manifest.split("train")), len(manifest.split("test"))) == (4, 4)

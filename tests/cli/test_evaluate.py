@@ -1,6 +1,8 @@
 import csv
 import json
+import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -117,3 +119,82 @@ def test_help_names_every_policy():
     text = CliRunner().invoke(command, ["--help"]).output
     assert "[floor|skip|raise]" in text
     assert "--dask" in text
+
+
+@pytest.mark.parametrize("name", ["file/s.csv", "x" * 300 + ".csv", "/dev/full"])
+def test_scores_are_printed_and_kept_where_the_table_cannot_be_written(folders, capsys, tmp_path, name):
+    (tmp_path / "file").write_text("x")
+    words = [*pairs(folders), "--metrics", "ssnr", "--on-error", "skip"]
+    code, out, err = run(capsys, *words, "--csv", tmp_path / name)
+    assert code == 1
+    assert "SSNR" in out
+    kept = err.split("The lines are in ")[1].split(" instead")[0]
+    with open(kept, newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["a", "b", "bad", "c"]
+    shutil.rmtree(os.path.dirname(kept))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_missing_folders_are_made_for_the_table(folders, capsys, tmp_path):
+    path = tmp_path / "new" / "s.csv"
+    words = [*pairs(folders), "--metrics", "ssnr", "--on-error", "skip"]
+    for _ in range(2):  # a table of scores is replaced
+        assert run(capsys, *words, "--csv", path)[0] == 0
+    assert [p.name for p in path.parent.iterdir()] == ["s.csv"]
+
+
+def test_nothing_but_a_table_of_scores_is_replaced(folders, capsys):
+    before = (folders / "manifest.csv").read_bytes()
+    for name in ("manifest.csv", "clean/a.wav"):
+        code, out, err = run(capsys, *pairs(folders), "--csv", folders / name)
+        assert (code, out) == (2, "")
+        assert "holds something else and will not be replaced" in err
+    assert (folders / "manifest.csv").read_bytes() == before
+
+
+def test_the_table_goes_into_a_pipe(folders, capsys, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    words = [*pairs(folders), "--metrics", "ssnr", "--on-error", "skip"]
+    assert run(capsys, *words, "--csv", pipe)[0] == 0
+    reader.join(10)
+    assert got[0].startswith("id,speaker,noise,snr,ssnr,")
+    assert pipe.is_fifo()
+
+
+def test_the_metric_snr_does_not_take_the_column_of_the_level(folders, capsys, tmp_path):
+    words = [*pairs(folders), "--metrics", "snr", "--on-error", "skip", "--csv", tmp_path / "s.csv"]
+    run(capsys, *words)
+    head = (tmp_path / "s.csv").read_text().splitlines()[0]
+    assert head == "id,speaker,noise,nominal_snr,snr,failure,notes"
+
+
+def test_one_file_is_not_scored_for_two_utterances(folders, capsys, tmp_path):
+    utterances = []
+    for noise in ("cafe", "bus"):
+        (tmp_path / "noisy" / noise).mkdir(parents=True)
+        noisy = shutil.copy(folders / "noisy" / "a.wav", tmp_path / "noisy" / noise / "s1.wav")
+        utterances.append(Utterance(f"{noise}_s1", folders / "clean" / "a.wav", noisy, "test"))
+    Manifest(tuple(utterances)).write(tmp_path / "m.csv")
+    (tmp_path / "e").mkdir()
+    shutil.copy(folders / "enhanced" / "a.wav", tmp_path / "e" / "s1.wav")
+    words = ["--manifest", tmp_path / "m.csv", "--enhanced", tmp_path / "e", "--metrics", "ssnr"]
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (1, "")
+    assert "'s1' may be the output of 'cafe_s1' and 'bus_s1'" in err
+
+
+def test_what_cannot_be_looked_into_is_named_and_the_rest_scored(folders, capsys, tmp_path):
+    for side in ("clean", "enhanced"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "more").symlink_to(folders / side)
+        (tmp_path / side / "gone").symlink_to("nowhere")
+    words = [*pairs(tmp_path), "--metrics", "ssnr", "--json"]
+    code, out, err = run(capsys, *words)
+    assert code == 1
+    assert json.loads(out)["scored"] == 3
+    assert err.count("gone: Missing") == err.count("is a broken link") == 2
+    assert "Failed: more/bad" in err

@@ -99,7 +99,7 @@ def test_plan_says_steps_time_and_disk(capsys, tmp_path, monkeypatch):
 )
 def test_the_full_schedule_has_as_many_steps_as_the_original(paper, variant, utterances, steps):
     from keras_segan.data.manifest import Manifest, Utterance
-    from keras_segan.recipe import load
+    from keras_segan.reproduction.recipe import load
 
     module = load(paper)
     config = module.VARIANTS[variant]

@@ -76,7 +76,7 @@ def test_voicebank_in_split_folders_needs_its_speakers_or_its_conditions(tmp_pat
     assert manifest.corpus == "voicebank-demand"
     assert manifest.utterances[-1].snr == 2.5
     (tmp_path / "conditions_test.csv").write_text("file,noise\np300_001,bus\n")
-    with pytest.raises(DataError, match="needs the columns file, noise and snr_db"):
+    with pytest.raises(DataError, match="lacks the column snr_db"):
         corpora.load(tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_a_manifest_is_read_and_its_scale_can_be_given(tmp_path):
     corpora.load(tmp_path).write(tmp_path / "manifest.csv")
     for path in (tmp_path, tmp_path / "manifest.csv"):
         assert [u.scale for u in corpora.load(path, scale=10).utterances] == [10]
-    with pytest.raises(DataError, match="cannot read the manifest"):
+    with pytest.raises(DataError, match="this is no text"):
         corpora.load(tmp_path / "train" / "clean" / "a.wav")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keras_segan import audio
 from keras_segan.data import mixing
 from keras_segan.data.manifest import Manifest
-from keras_segan.errors import AudioError, DataError
+from keras_segan.errors import AudioError, DataError, UsageError
 
 seeds = st.integers(0, 2**31)
 snrs = st.floats(-12, 20)
@@ -174,14 +174,14 @@ def test_one_speed_leaves_the_draws_alone(folders):
 def test_a_speed_out_of_range_is_wrong_use(folders, speed):
     with pytest.raises(DataError, match="speeds go from 0.1 to 10") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", speeds=(1, speed))
-    assert error.value.exit_code == 2
+    assert isinstance(error.value, UsageError)
 
 
 @pytest.mark.parametrize("twice", [{"snrs": (0, 5, 0.0)}, {"speeds": (1, 1.0)}])
 def test_a_level_or_speed_named_twice_is_wrong_use(folders, twice):
     with pytest.raises(DataError, match="is named twice") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", **twice)
-    assert error.value.exit_code == 2
+    assert isinstance(error.value, UsageError)
     assert not (folders / "out").exists()
 
 
@@ -189,13 +189,13 @@ def test_a_level_or_speed_named_twice_is_wrong_use(folders, twice):
 def test_a_level_that_is_no_number_is_wrong_use(folders, snr):
     with pytest.raises(DataError, match="An SNR is infinite or not a number") as error:
         mixing.Mixer.of_folders(folders / "speech", folders / "noise").plan([0, snr])
-    assert error.value.exit_code == 2
+    assert isinstance(error.value, UsageError)
 
 
 def test_too_few_noises_is_wrong_use(folders):
     with pytest.raises(DataError, match="9 noises per utterance wanted, but there are 3") as error:
         mixing.mix_folders(folders / "speech", folders / "noise", folders / "out", magnification=9)
-    assert error.value.exit_code == 2
+    assert isinstance(error.value, UsageError)
 
 
 def test_bad_input_is_named(folders):

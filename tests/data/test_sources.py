@@ -109,11 +109,16 @@ def test_one_recording_of_each_listed_type_of_test_noise(tmp_path):
     assert set(sources.recognise(tmp_path).noise["test"]) == {"pink"}
     rows = ["hum,test,noises/x/first.wav", "hum,test,noises/x/second.wav", "rain,train,noises/x/shower.wav"]
     rows += ["nonspeech,train,noises/noise115/n1.wav", "nonspeech,spare,noises/x/spare.wav"]
+    audio.write(tmp_path / "noises" / "noisex92" / "white.wav", signal(7, 8000))
+    rows += ["white,later,noises/noisex92/white.wav"]  # kept for another use
     (tmp_path / "noises" / "index.csv").write_text("\n".join(["type,split,file", *rows, ""]))
     noise = sources.recognise(tmp_path).noise
     names = {split: {name: path.name for name, path in noise[split].items()} for split in noise}
     assert names["test"] == {"pink": "pink.wav", "hum": "first.wav"}
     assert names["train"] == {"n1": "n1.wav", "shower": "shower.wav"}
+    audio.write(tmp_path / "noises" / "noise115" / "n1.flac", signal(8, 8000))
+    with pytest.raises(DataError, match="has the same name"):
+        sources.recognise(tmp_path)
 
 
 def test_corpora_beside_the_repository_are_known(shared):

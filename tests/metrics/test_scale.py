@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_segan import metrics
-from keras_segan.errors import MetricError
+from keras_segan.errors import MetricError, UsageError
 from keras_segan.metrics import scale
 
 # Name, value, value on the scale as the papers' code has it.
@@ -56,5 +56,5 @@ def test_scales_work_on_arrays():
 def test_wrong_names_are_wrong_use(name):
     with pytest.raises(MetricError) as caught:
         scale.get(name)
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
     assert name in str(caught.value)

@@ -149,16 +149,22 @@ def test_the_hub_is_asked_for_the_file(models, monkeypatch):
     "imports",
     [
         "import keras, keras_segan",
-        "import keras_segan",
-        "import keras_segan.layers",
-        "import keras_segan.cli, keras_segan.dsp",
         "import keras_segan as ks, keras; ks.register_classes()",
     ],
 )
-def test_keras_itself_loads_a_model(imports, models, tmp_path):
+def test_keras_itself_loads_a_model_once_the_classes_are_registered(imports, models, tmp_path):
     np.save(tmp_path / "noisy.npy", np.random.default_rng(0).normal(0, 0.1, 5000))
     code = (
         f"{imports}\nimport keras; assert keras.saving.load_model({str(models / 'tiny.keras')!r}).front_end"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_imports_no_keras_and_hooks_into_no_import():
+    code = (
+        "import sys; before = list(sys.meta_path); import keras_segan;"
+        "assert sys.meta_path == before; assert 'keras' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

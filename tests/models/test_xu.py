@@ -48,3 +48,13 @@ def test_dropout_of_the_paper_scales_at_test_time():
     network = xu.dnn(3, 4, 8, dropout=0.2, scale_at_test=True)
     scales = [layer.scale for layer in network.layers if isinstance(layer, layers.Rescaling)]
     assert scales == [0.8] * 3
+
+
+def test_classic_dropout_scales_at_test_time():
+    network = xu.dnn(1, 3, units=400, hidden_layers=1, dropout=0.25, scale_at_test=True)
+    network.set_weights([np.zeros((3, 400)), np.ones(400), np.ones((400, 3)), np.zeros(3)])
+    x = np.zeros((50, 1, 3), np.float32)
+    np.testing.assert_allclose(network(x, training=False), 300, rtol=1e-5)
+    trained = np.asarray(network(x, training=True))
+    np.testing.assert_array_equal(trained, np.round(trained))  # what is kept is kept as it is
+    assert trained.mean() == pytest.approx(300, rel=0.05)

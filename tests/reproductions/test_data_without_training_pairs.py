@@ -1,8 +1,8 @@
 import pytest
 
-from keras_segan import recipe
 from keras_segan.errors import DataError
-from keras_segan.reproduction import Request, reproduce
+from keras_segan.reproduction import recipe
+from keras_segan.reproduction.run import Request, reproduce
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import pytest
 
 from keras_segan import load_model
 from keras_segan.data.layouts import recognise
-from keras_segan.errors import ModelError
-from keras_segan.reproduction import Request, reproduce
+from keras_segan.errors import ModelError, RecipeError
+from keras_segan.reproduction.run import Request, reproduce
+from keras_segan.reproduction.settings import changed
 from keras_segan.reproductions import metricgan_okd_listening as listening
 from keras_segan.training.listening import LEVEL
 
@@ -22,10 +23,8 @@ def corpus(short_corpus):
 def finished(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     changes = {"metric": "siib,estoi", "epochs": 2, "utterances_per_epoch": 2}
-    text = reproduce(
-        Request("metricgan_okd_listening", str(corpus), out=str(folder), changes=changes, quiet=True)
-    )
-    return folder, text
+    request = Request("metricgan_okd_listening", str(corpus), out=str(folder), changes=changes, quiet=True)
+    return folder, reproduce(request).text
 
 
 @pytest.fixture(scope="module")
@@ -66,5 +65,8 @@ def test_the_model_moves_power_and_adds_none(finished, utterance):
 
 
 def test_levels_must_be_numbers():
-    with pytest.raises(ValueError, match="could not convert"):
-        listening.Config(training_levels="loud")
+    with pytest.raises(RecipeError, match="numbers with commas"):
+        changed(listening.CODE, {"training_levels": "loud"})
+    with pytest.raises(RecipeError, match="at least one SNR"):
+        changed(listening.CODE, {"training_levels": ""})
+    assert changed(listening.CODE, {"test_levels": "-3,0"}).test_levels == (-3.0, 0.0)

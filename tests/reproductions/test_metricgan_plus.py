@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import keras_segan as ks
-from keras_segan import recipe
 from keras_segan.errors import MetricError, RecipeError
-from keras_segan.reproduction import Request, look_up, reproduce
+from keras_segan.reproduction import recipe
+from keras_segan.reproduction.run import Request, look_up, reproduce
+from keras_segan.reproduction.settings import changed
 from keras_segan.reproductions import metricgan_okd, metricgan_plus
 
 PAPERS = {
@@ -29,7 +30,8 @@ def run(paper, corpus, folder, epochs, resume=False):
     changes = {**PAPERS[paper], **SMALL, "epochs": epochs}
     if paper == "metricgan_okd":
         changes["first_evaluated_epoch"] = 1
-    return reproduce(Request(paper, str(corpus), out=str(folder), changes=changes, resume=resume, quiet=True))
+    request = Request(paper, str(corpus), out=str(folder), changes=changes, resume=resume, quiet=True)
+    return reproduce(request).text
 
 
 @pytest.fixture(scope="module", params=PAPERS)
@@ -45,7 +47,9 @@ def runs(request, corpus, tmp_path_factory):
 def log(folder):
     with open(folder / "log.csv") as file:
         rows = list(csv.DictReader(file))
-    return [{k: v for k, v in row.items() if v and not k.startswith(("s_", "peak"))} for row in rows]
+    return [
+        {k: v for k, v in row.items() if v and not k.startswith(("s_", "peak", "seconds"))} for row in rows
+    ]
 
 
 def test_a_resumed_run_ends_with_the_same_numbers(runs):
@@ -115,34 +119,35 @@ def test_the_table_names_what_was_chosen_on_what(runs):
             assert f"{target} generator best on validation" in text
 
 
-def test_selection_on_the_test_set_is_said(corpus, tmp_path):
+def test_selection_on_the_test_set_is_said(corpus):
     request = Request("metricgan_plus", str(corpus), changes={"select": "test"})
-    config = look_up(request).config
-    assert metricgan_plus.selection(config).kept[0] == "best on test"
-    okd = metricgan_okd.VARIANTS["code"]
-    table, rows = metricgan_okd.published(dataclasses.replace(okd, select="test"))
-    assert rows == {"pesq generator best on test": "PESQ and CSIG"}
+    settings = look_up(request).settings
+    assert metricgan_plus.schedule(settings).evaluation.splits == ("test",)
+    assert metricgan_plus.outcome(settings).chosen_on == "test"
+    okd = dataclasses.replace(metricgan_okd.VARIANTS["code"], select="test")
+    assert metricgan_okd.outcome(okd).rows == {"pesq generator best on test": "PESQ and CSIG"}
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_published_rows_are_in_the_table(paper):
-    known = {(row.table, row.row) for row in recipe.table(paper)}
-    module = recipe.load(paper)
+    found = recipe.load(paper)
+    known = {(row.table, row.row) for row in found.published()}
     targets = [("pesq", False)] if paper == "metricgan_plus" else list(metricgan_okd.ROWS)
     for metric, causal in targets:
-        config = dataclasses.replace(module.VARIANTS["code"], metric=metric, causal=causal)
-        table, row = module.published(config)
-        assert (table, next(iter(row.values())) if isinstance(row, dict) else row) in known
+        settings = dataclasses.replace(found.variants["code"], metric=metric, causal=causal)
+        outcome = found.outcome(settings)
+        row = outcome.rows if isinstance(outcome.rows, str) else next(iter(outcome.rows.values()))
+        assert (outcome.table, row) in known
 
 
 def test_labels_of_several_metrics():
-    (first, second) = metricgan_okd.goals(metricgan_okd.Config(metric="pesq, csig+cbak"))
+    (first, second) = metricgan_okd.goals(metricgan_okd.Settings(metric="pesq, csig+cbak"))
     assert first.label({"pesq-wb-lqo": 2.5}) == pytest.approx(0.5)
     assert second.label({"csig": 3.0, "cbak": 5.0}) == pytest.approx(0.75)
     with pytest.raises(MetricError, match="range has no end"):
-        metricgan_okd.goals(metricgan_okd.Config(metric="pesq,si-sdr"))
+        metricgan_okd.goals(metricgan_okd.Settings(metric="pesq,si-sdr"))
     with pytest.raises(MetricError, match="one metric"):
-        metricgan_plus.check(metricgan_plus.Config(metric="pesq,csig"))
+        metricgan_plus.Settings(metric="pesq,csig")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +159,5 @@ def test_labels_of_several_metrics():
     ],
 )
 def test_unknown_words_are_refused(paper, wrong):
-    module = recipe.load(paper)
     with pytest.raises(RecipeError, match=next(iter(wrong))):
-        recipe.override(module.VARIANTS["code"], wrong)
+        changed(recipe.load(paper).variants["code"], wrong)

@@ -3,9 +3,7 @@ import dataclasses
 import pytest
 
 from keras_segan.errors import MetricError
-from keras_segan.recipe import load
-
-recipe = load("metricgan")
+from keras_segan.reproductions import metricgan as recipe
 
 
 def label(score, variant="table2", **changes):
@@ -39,5 +37,5 @@ def test_it_takes_one_target():
 def test_pesq_means_the_variant_s_own_kind():
     kinds = {name: list(recipe.target(config).maps) for name, config in recipe.VARIANTS.items()}
     assert kinds == {"table2": ["pesq-wb-lqo"], "table1": ["pesq-nb-raw"], "mini": ["pesq-wb-lqo"]}
-    assert "pesq-nb-raw" in recipe.shown_metrics(recipe.VARIANTS["table1"])
-    assert "pesq-wb-lqo" not in recipe.shown_metrics(recipe.VARIANTS["table1"])
+    assert "pesq-nb-raw" in recipe.outcome(recipe.VARIANTS["table1"]).metrics
+    assert "pesq-wb-lqo" not in recipe.outcome(recipe.VARIANTS["table1"]).metrics

@@ -2,16 +2,16 @@ import dataclasses
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from keras_segan import audio, backends, recipe
-from keras_segan.cli import reproduce
+from keras_segan import audio, backends
 from keras_segan.data.manifest import Manifest, Utterance
 from keras_segan.errors import DataError, RecipeError
 from keras_segan.models.base import Enhancer
 from keras_segan.models.registry import load_model
+from keras_segan.reproduction import recipe, run
+from keras_segan.reproduction.settings import changed, listed
 from keras_segan.reproductions import shah
-from keras_segan.training.run import Run
+from keras_segan.training.run_folder import Run
 from keras_segan.wiener import WienerFilter
 
 SMALL = dataclasses.replace(shah.VARIANTS["mini"], units=8, batch=50, epochs=2)
@@ -37,7 +37,11 @@ def manifest(tmp_path_factory):
 
 def fit(config, manifest, folder, resume=False):
     backends.make_deterministic(config.seed)
-    run = (Run.resume if resume else Run.create)(folder, dataclasses.asdict(config), quiet=True)
+    settings = dataclasses.asdict(config)
+    if resume:
+        run = Run.resume(folder, settings, may_change=("epochs", "iterations"), quiet=True)
+    else:
+        run = Run.create(folder, settings, quiet=True)
     return shah.fit(config, manifest, run), run
 
 
@@ -64,7 +68,7 @@ def test_variants_are_those_of_the_facts():
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(RecipeError):
-        recipe.override(SMALL, wrong)
+        changed(SMALL, wrong)
 
 
 @pytest.fixture(scope="module")
@@ -136,29 +140,36 @@ def test_too_little_data_is_refused(manifest, tmp_path):
         fit(dataclasses.replace(SMALL, batch=10_000), manifest, tmp_path / "run")
 
 
-def test_estimate_counts_batches(manifest):
-    plan = shah.estimate(SMALL, manifest)
+def test_the_plan_counts_batches(manifest):
+    plan = shah.plan(SMALL, manifest)
     assert plan.steps["batches"] == 2 * (4 * 100 // 50)
-    more = shah.estimate(dataclasses.replace(SMALL, model="all"), manifest)
+    more = shah.plan(dataclasses.replace(SMALL, model="all"), manifest)
     assert more.seconds > plan.seconds > 0
     assert more.bytes > plan.bytes > 0
 
 
-def test_the_command_line_chooses_the_systems():
-    def invoke(*arguments):
-        return CliRunner().invoke(reproduce.command, ["shah", "--dry-run", *arguments])
+def test_the_request_chooses_the_systems():
+    def plan(**changes):
+        return run.plan(run.Request("shah", changes=changes))
 
-    assert "model all" in invoke("--all").output
-    assert "model v-gan" in invoke("--model", "v-gan").output
-    assert invoke("--all", "--model", "dnn").exit_code == 2
+    assert "model all" in plan(model="all")
+    assert "model v-gan" in plan(model="v-gan")
+
+
+def test_every_setting_says_what_it_is_and_where_it_comes_from():
+    for record in listed(SMALL):
+        assert record["meaning"], record["name"]
+        assert record["source"], record["name"]
 
 
 def test_the_published_table_is_complete():
     published = {
-        (row.row, row.definition): row.value for row in recipe.table("shah") if row.source == "published"
+        (row.row, row.definition): row.value
+        for row in recipe.load("shah").published()
+        if row.source == "published"
     }
     assert len(published) == 29  # 6 systems x 5 measures; STOI of the Wiener filter is not given
     assert published["MMSE-GAN", "pesq-wb-lqo"] == 2.53
     assert published["v-GAN", "covl"] == 1.91
-    assert {definition for _, definition in published} == set(shah.shown_metrics(SMALL))
+    assert {definition for _, definition in published} == set(shah.outcome(SMALL).metrics)
     assert set(shah.SYSTEMS.values()) < {row for row, _ in published}

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_segan.training.optimizers import Adam, TorchAdam, clip_factor, global_norm
+from keras_segan import backends
+from keras_segan.training.gradients import clip_factor, global_norm
+from keras_segan.training.optimizers import Adam, MomentumSGD, TorchAdam
 
 
 def moved(optimizer, gradients, start):
@@ -69,3 +71,37 @@ def test_a_norm_below_the_limit_is_left_alone():
     assert float(global_norm(gradients)) == pytest.approx(10.0)
     assert float(clip_factor(10.0, 5.0)) == pytest.approx(0.5)
     assert float(clip_factor(4.0, 5.0)) == 1.0
+
+
+def test_momentum_sgd_is_that_of_keras():
+    random = np.random.default_rng(0)
+    gradients = random.normal(size=(20, 30, 7)).astype("float32")
+    start = random.normal(size=(30, 7)).astype("float32")
+    (ours, _), (theirs, _) = (
+        moved(kind(0.01, momentum=0.9), gradients, start) for kind in (MomentumSGD, keras.optimizers.SGD)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_momentum_and_rate_change_between_compiled_steps():
+    bias = keras.Variable(np.zeros(2, "float32"))
+    optimizer = MomentumSGD(0.1, 0.5)
+    optimizer.build([bias])
+    compilations = []
+
+    def step(target):
+        compilations.append(1)
+        gradient = 2 * (bias - target)
+        optimizer.apply([ops.convert_to_tensor(gradient)], [bias])
+        return ops.sum(gradient)
+
+    compiled = backends.compile_step(step, [bias, *optimizer.variables], [(2,)])
+    compiled(np.ones(2))  # gradient -2: velocity 0.2
+    np.testing.assert_allclose(ops.convert_to_numpy(bias), 0.2, rtol=1e-6)
+    before = len(compilations)
+    optimizer.learning_rate = 0.05
+    optimizer.momentum.assign(0.9)
+    compiled(np.ones(2))  # gradient -1.6: velocity 0.9 * 0.2 + 0.08
+    np.testing.assert_allclose(ops.convert_to_numpy(bias), 0.2 + 0.26, rtol=1e-6)
+    assert len(compilations) == before or keras.backend.backend() == "torch"
+    assert optimizer.momentum in optimizer.variables  # and so in a checkpoint

@@ -11,6 +11,7 @@ from keras_segan.data.examples.base import Arrays, Examples
 from keras_segan.data.folders import make_folder
 from keras_segan.errors import DataError
 
+Pair = tuple[np.ndarray, np.ndarray]  # noisy and clean log spectrum of an utterance, both `(frames, bins)`
 _PLACE = np.dtype([("segment", np.int64), ("utterance", np.int64)])
 _FILES = ("frames.f32", "segments.i64")
 
@@ -68,9 +69,7 @@ class Stored(Examples):
         self._count = os.fstat(self._places).st_size // _PLACE.itemsize
 
     @classmethod
-    def create(
-        cls, folder: Path | str, spectra: Iterable[tuple[np.ndarray, np.ndarray]], layout: Layout
-    ) -> "Stored":
+    def create(cls, folder: Path | str, spectra: Iterable[Pair], layout: Layout) -> "Stored":
         """Writes the log spectra of utterances one after the other.
 
         Args:
@@ -163,7 +162,7 @@ class Stored(Examples):
         return np.frombuffer(os.pread(descriptor, count * kind.itemsize, int(start) * kind.itemsize), kind)
 
 
-def _write(folder: Path, spectra: Iterable[tuple[np.ndarray, np.ndarray]], layout: Layout):
+def _write(folder: Path, spectra: Iterable[Pair], layout: Layout):
     written = 0
     padding = layout.context if layout.repeat_edges else 0
     with open(folder / _FILES[0], "wb") as frames, open(folder / _FILES[1], "wb") as places:

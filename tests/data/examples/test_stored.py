@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from keras_segan import dsp
-from keras_segan.data.segments import SegmentStore, permuted
+from keras_segan.data.examples.base import Transformed
+from keras_segan.data.examples.stored import Layout, Stored, permuted
 from keras_segan.errors import DataError
 from keras_segan.front_ends.moments import Moments
 
@@ -19,6 +20,10 @@ def spectra(lengths, seed=0):
     return [tuple(random.standard_normal((2, n, BINS)).astype(np.float32)) for n in lengths]
 
 
+def arrays(batch):
+    return batch["context"], batch["target"]
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.integers(1, 12), min_size=1, max_size=4),
@@ -27,8 +32,8 @@ def spectra(lengths, seed=0):
 )
 def test_segments_are_context_frames_of_each_utterance(tmp_path_factory, lengths, context, hop):
     pairs = spectra(lengths)
-    with SegmentStore.create(tmp_path_factory.mktemp("s") / "new", pairs, BINS, context, hop) as store:
-        x, y = store.batch(np.arange(len(store)))
+    with Stored.create(tmp_path_factory.mktemp("s") / "new", pairs, Layout(BINS, context, hop)) as store:
+        x, y = arrays(store.batch(np.arange(len(store))))
     expected = [dsp.context_frames(noisy, context, context, hop) for noisy, _ in pairs]
     np.testing.assert_array_equal(x, np.concatenate(expected))
     np.testing.assert_array_equal(y, np.concatenate([clean[::hop] for _, clean in pairs]))
@@ -36,9 +41,9 @@ def test_segments_are_context_frames_of_each_utterance(tmp_path_factory, lengths
 
 def test_without_repeated_edges_centres_have_their_whole_context(tmp_path):
     pairs = spectra([9, 3, 5])
-    with SegmentStore.create(tmp_path, pairs, BINS, 2, 1, repeat_edges=False) as store:
+    with Stored.create(tmp_path, pairs, Layout(BINS, 2, repeat_edges=False)) as store:
         assert len(store) == 5 + 0 + 1
-        x, y = store.batch(np.array([0, 4, 5]))
+        x, y = arrays(store.batch(np.array([0, 4, 5])))
     np.testing.assert_array_equal(x[0], pairs[0][0][:5])
     np.testing.assert_array_equal(x[1], pairs[0][0][4:])
     np.testing.assert_array_equal(y[2], pairs[2][1][2])
@@ -47,15 +52,15 @@ def test_without_repeated_edges_centres_have_their_whole_context(tmp_path):
 @pytest.mark.parametrize("repeat_edges", [True, False])
 def test_the_noise_estimate_is_the_mean_of_the_first_frames(tmp_path, repeat_edges):
     pairs = spectra([12, 9])
-    with SegmentStore.create(tmp_path, pairs, BINS, 1, 1, repeat_edges) as store:
-        x, _ = store.batch(np.array([0, len(store) - 1]), noise_frames=6)
+    with Stored.create(tmp_path, pairs, Layout(BINS, 1, 1, repeat_edges, noise_frames=6)) as store:
+        x, _ = arrays(store.batch(np.array([0, len(store) - 1])))
     assert x.shape == (2, 4, BINS)
     for segment, (noisy, _) in zip(x, pairs, strict=True):
         np.testing.assert_allclose(segment[-1], noisy[:6].mean(axis=0), rtol=1e-6)
 
 
 def test_every_pass_uses_every_segment_once_in_an_order_of_its_own(tmp_path):
-    with SegmentStore.create(tmp_path, spectra([23]), BINS, 1) as store:
+    with Stored.create(tmp_path, spectra([23]), Layout(BINS, 1)) as store:
         orders = []
         for number in range(2):
             batches = [store.order(10, 3 * number + batch, seed=5) for batch in range(3)]
@@ -64,6 +69,18 @@ def test_every_pass_uses_every_segment_once_in_an_order_of_its_own(tmp_path):
             assert sorted(orders[-1]) == list(range(23))
         assert not np.array_equal(*orders)
         assert np.array_equal(orders[1][:10], store.order(10, 3, seed=5))
+
+
+def test_a_function_changes_every_array_and_nothing_else(tmp_path):
+    with Stored.create(tmp_path, spectra([23]), Layout(BINS, 1)) as store:
+        doubled = Transformed(store, lambda array: 2 * array)
+        assert (len(doubled), doubled.per_pass(10)) == (23, 3)
+        numbers = doubled.order(10, 4, seed=1)
+        np.testing.assert_array_equal(numbers, store.order(10, 4, seed=1))
+        for name, array in store.batch(numbers).items():
+            np.testing.assert_array_equal(doubled.batch(numbers)[name], 2 * array)
+        assert [len(batch["target"]) for batch in doubled.ordered(10)] == [10, 10, 3]
+        assert [len(batch["target"]) for batch in doubled.drawn(10, 0, limit=2)] == [10, 10]
 
 
 @settings(max_examples=60, deadline=None)
@@ -85,11 +102,11 @@ def test_permutations_look_random():
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(DataError, match="nowhere: holds no stored segments"):
-        SegmentStore(tmp_path / "nowhere", BINS, 1)
+        Stored(tmp_path / "nowhere", Layout(BINS, 1))
 
 
 def test_remove_leaves_nothing(tmp_path):
-    SegmentStore.create(tmp_path / "s", spectra([5]), BINS, 1).remove()
+    Stored.create(tmp_path / "s", spectra([5]), Layout(BINS, 1)).remove()
     assert not list(tmp_path.iterdir())
 
 
@@ -112,4 +129,4 @@ def test_a_full_disk_is_named(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(DataError, match="cannot write the log spectra.*No space left"):
-        SegmentStore.create(tmp_path / "s", spectra_until_full(), BINS, 1)
+        Stored.create(tmp_path / "s", spectra_until_full(), Layout(BINS, 1))

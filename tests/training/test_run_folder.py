@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from keras_segan.errors import RecipeError
-from keras_segan.training.run import Run
+from keras_segan.training.run_folder import FORMAT, Run
 
 SETTINGS = {"paper": "metricgan", "epochs": 3, "layout": "legacy"}
 
 
 def test_a_new_run_writes_its_settings(tmp_path):
     run = Run.create(tmp_path / "run", SETTINGS)
-    assert json.loads((run.folder / "config.json").read_text()) == SETTINGS
+    assert json.loads((run.folder / "config.json").read_text()) == {"format": FORMAT, **SETTINGS}
     assert "keras" in json.loads((run.folder / "env.json").read_text())
 
 
@@ -42,7 +42,7 @@ def test_resuming_needs_a_run_with_the_same_settings(tmp_path):
     with pytest.raises(RecipeError, match="no run"):
         Run.resume(tmp_path, SETTINGS)
     Run.create(tmp_path / "run", SETTINGS)
-    Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9})
+    Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9}, may_change=("epochs",))
     with pytest.raises(RecipeError, match="layout"):
         Run.resume(tmp_path / "run", {**SETTINGS, "layout": "transpose"})
 
@@ -51,7 +51,7 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path):
     Run.create(tmp_path / "run", SETTINGS)
     script = (
         "import json, sys\n"
-        "from keras_segan.training.run import Run\n"
+        "from keras_segan.training.run_folder import Run\n"
         "run = Run.resume(sys.argv[1], json.loads(sys.argv[2]), quiet=True)\n"
         "print('claimed', flush=True)\n"
         "sys.stdin.read()\n"
@@ -60,8 +60,8 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path):
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"claimed\n"
         with pytest.raises(RecipeError, match="another process"):
-            Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9})
-        assert json.loads((tmp_path / "run" / "config.json").read_text()) == SETTINGS
+            Run.resume(tmp_path / "run", {**SETTINGS, "epochs": 9}, may_change=("epochs",))
+        assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"format": FORMAT, **SETTINGS}
         other.kill()
     Run.resume(tmp_path / "run", SETTINGS)
 
@@ -86,7 +86,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
     last = run.folder / "checkpoints" / "epoch-00002.npz"
     last.write_bytes(last.read_bytes()[:200])
     _, state = run.load_checkpoint()
-    assert state["epoch"] == 1
+    assert state["position"] == 1
     assert "damaged" in run.notes[0]
 
 
@@ -109,3 +109,16 @@ def test_a_log_file_gets_no_progress_bar(tmp_path, monkeypatch, terminal, shown)
     run.advance(1.0, "epoch 1/2")
     run.end_progress()
     assert ("%|" in sys.stderr.getvalue()) == shown
+
+
+def test_a_run_of_another_version_is_refused_in_one_sentence(tmp_path):
+    run = Run.create(tmp_path / "run", SETTINGS, quiet=True)
+    (run.folder / "config.json").write_text(json.dumps(SETTINGS))
+    with pytest.raises(RecipeError, match="another version of keras_segan"):
+        Run.resume(tmp_path / "run", SETTINGS)
+
+
+def test_the_time_is_up_after_what_was_asked_for(tmp_path):
+    assert not Run(tmp_path).time_is_up
+    assert not Run(tmp_path, stop_after=100.0).time_is_up
+    assert Run(tmp_path, stop_after=0.0).time_is_up
