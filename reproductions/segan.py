@@ -16,11 +16,10 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_segan import audio
 from keras_segan.data.examples.base import Examples, Transformed
-from keras_segan.data.examples.slices import Slices, stored_slices
+from keras_segan.data.examples.slices import stored_slices
 from keras_segan.data.manifest import Manifest
 from keras_segan.front_ends import WaveformFrontEnd
 from keras_segan.models import segan, waveform
@@ -269,14 +268,9 @@ def source(settings: Settings, windows: Examples, rounds: Rounds, names: tuple[s
 
 def fit(settings: Settings, manifest: Manifest, run: Run) -> dict[str, Enhancer | WienerFilter]:
     """Trains and returns the systems with their last weights, as the program does, and the Wiener filter."""
-    stored = stored_slices(
-        manifest.training(),
-        run.path("features/slices"),
-        (settings.window, settings.hop),
-        settings.keep_tails,
-        run,
-    )
-    stored.require(settings.all_windows)
+    folder = run.path("features/slices")
+    stored = stored_slices(manifest.training(), folder, settings.window, settings.hop, settings.keep_tails)
+    run.say(stored.counted(least=settings.all_windows))
     games = {model: game(settings, model) for model in settings.models}
     moves = steps(list(games.values()))
     rounds = Rounds(settings.epochs)

@@ -21,11 +21,10 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalises, and moves the averages in training."""
-        before = ops.convert_to_tensor(self.moving_variance)
+        kept = self.momentum * self.moving_variance  # a value of its own: assigning may be done in place
         outputs = super().call(inputs, training=training, mask=mask)
         if training and self.trainable:
-            count = ops.cast(ops.size(inputs) // inputs.shape[-1], before.dtype)
-            moved = ops.convert_to_tensor(self.moving_variance)
-            own = moved - self.momentum * before  # (1 - momentum) times the batch's variance
-            self.moving_variance.assign(self.momentum * before + own * count / (count - 1))
+            count = ops.cast(ops.size(inputs) // inputs.shape[-1], kept.dtype)
+            own = self.moving_variance - kept  # (1 - momentum) times the batch's variance
+            self.moving_variance.assign(kept + own * (count / (count - 1)))
         return outputs

@@ -1,10 +1,9 @@
 """Networks of the papers, one file each, and the enhancer that carries a trained one."""
 
 import importlib
+import pkgutil
 
-_PAPERS = ("metricgan", "metricgan_okd", "metricgan_plus", "nele_gan", "shah", "xu")
-
-__all__ = ["base", "registry", *_PAPERS]
+__all__ = sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def __getattr__(name: str):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Self
 
 import numpy as np
 
@@ -17,13 +17,6 @@ from keras_segan.errors import DataError
 _SAMPLE = np.dtype([("noisy", np.float32), ("clean", np.float32)])
 _PLACES = np.dtype(np.int64)
 _FILES = ("samples.f32", "slices.i64")
-
-
-class Teller(Protocol):
-    """Whoever passes sentences on to the user, such as a run folder."""
-
-    def say(self, sentence: str):
-        """Passes a sentence on."""
 
 
 class Slices(Examples):
@@ -57,16 +50,16 @@ class Slices(Examples):
         folder: Path | str,
         pairs: Iterable[tuple[np.ndarray, np.ndarray]],
         window: int,
-        hop: int,
+        hop: int | None,
         keep_tails: bool = False,
-    ) -> "Slices":
+    ) -> Self:
         """Writes waveforms one after the other.
 
         Args:
             folder: New, or overwritten.
             pairs: Noisy and clean waveform of each utterance; the longer one is cut.
             window: Samples of a window.
-            hop: Distance of the windows' beginnings.
+            hop: Distance of the windows' beginnings; `None` for one window an utterance.
             keep_tails: Whether what follows the last whole window gets one more, which ends with the
                 utterance; an utterance of less than a window is filled up with zeros.
 
@@ -82,10 +75,11 @@ class Slices(Examples):
                 written = 0
                 for noisy, clean in pairs:
                     both = _side_by_side(noisy, clean, window if keep_tails else 0)
-                    both.tofile(samples)
                     starts = window_starts(len(both), window, hop, keep_tails)
-                    (written + starts).astype(_PLACES).tofile(places)
-                    written += len(both)
+                    if len(starts):
+                        both.tofile(samples)
+                        (written + starts).astype(_PLACES).tofile(places)
+                        written += len(both)
         except OSError as error:
             raise DataError(
                 f"{folder}: cannot write the waveforms ({error.strerror or error});"
@@ -96,13 +90,22 @@ class Slices(Examples):
     def __len__(self) -> int:
         return self._count
 
-    def require(self, count: int):
-        """Raises `DataError` if there are fewer windows than a batch needs."""
-        if len(self) < count:
+    def counted(self, least: int) -> str:
+        """Says how many windows there are.
+
+        Args:
+            least: As many as a batch needs.
+
+        Raises:
+            DataError: If there are fewer.
+        """
+        sentence = f"{len(self):,} training windows of {self.window:,} samples"
+        if len(self) < least:
             raise DataError(
-                f"The training data have {len(self)} windows of {self.window} samples, fewer than a batch of"
-                f" {count}; use --set batch={max(len(self), 1)} or longer recordings."
+                f"The data have {sentence}, fewer than a batch of {least}; use a smaller --set batch=N, or"
+                " longer recordings."
             )
+        return sentence
 
     def close(self):
         """Closes the files."""
@@ -134,7 +137,9 @@ class Slices(Examples):
         Returns:
             `noisy` and `clean`, both float32 `(batch, window)`.
         """
-        starts = [self._read(self._places, number, 1, _PLACES)[0] for number in numbers]
+        return self._windows([self._read(self._places, number, 1, _PLACES)[0] for number in numbers])
+
+    def _windows(self, starts: Iterable[int]) -> Arrays:
         rows = np.stack([self._read(self._samples, start, self.window, _SAMPLE) for start in starts])
         return {name: np.ascontiguousarray(rows[name]) for name in _SAMPLE.names}
 
@@ -143,19 +148,45 @@ class Slices(Examples):
         return np.frombuffer(os.pread(descriptor, count * kind.itemsize, int(start) * kind.itemsize), kind)
 
 
-def window_starts(samples: int, window: int, hop: int, keep_tails: bool = False) -> np.ndarray:
+class Crops(Slices):
+    """Windows that begin anywhere: one a pass from each utterance, at a random place.
+
+    The folder is one of `Slices` with a single window an utterance (`hop=None`). The number of a crop says
+    which utterance it is from and where it begins: utterance + utterances x first sample.
+    """
+
+    def __init__(self, folder: Path | str, window: int):
+        super().__init__(folder, window)
+        self._starts = self._read(self._places, 0, len(self), _PLACES)
+        end = os.fstat(self._samples).st_size // _SAMPLE.itemsize
+        self._lengths = np.diff(self._starts, append=end)
+
+    def order(self, size: int, iteration: int, seed: int) -> np.ndarray:
+        """Returns the crops of a training iteration."""
+        utterances = super().order(size, iteration, seed)
+        random = np.random.default_rng((seed, iteration, 1))
+        first = random.integers(0, self._lengths[utterances] - self.window, endpoint=True)
+        return utterances + len(self) * first
+
+    def batch(self, numbers: np.ndarray) -> Arrays:
+        """Reads crops; see `Slices.batch`."""
+        first, utterances = np.divmod(numbers, len(self))
+        return self._windows(self._starts[utterances] + first)
+
+
+def window_starts(samples: int, window: int, hop: int | None, keep_tails: bool = False) -> np.ndarray:
     """Returns where the windows of an utterance begin.
 
     Args:
         samples: Its length.
         window: Samples of a window.
-        hop: Distance of the beginnings.
+        hop: Distance of the beginnings; `None` for a single window.
         keep_tails: Whether a last window that ends with the utterance covers what the others leave.
 
     Returns:
         Integers `(windows,)`; none for an utterance of less than a window.
     """
-    starts = np.arange(0, samples - window + 1, hop)
+    starts = np.arange(0, samples - window + 1, hop or max(samples, 1))
     if keep_tails and samples >= window and starts[-1] + window < samples:
         starts = np.append(starts, samples - window)
     return starts
@@ -172,25 +203,22 @@ def _side_by_side(noisy: np.ndarray, clean: np.ndarray, at_least: int) -> np.nda
 def stored_slices(
     utterances: Sequence[Utterance],
     folder: Path | str,
-    sizes: tuple[int, int],
+    window: int,
+    hop: int | None,
     keep_tails: bool = False,
-    run: Teller | None = None,
 ) -> Slices:
     """Reads utterances and writes their windows.
 
     Args:
         utterances: Entries of a manifest.
-        folder: See `Slices.create`.
-        sizes: Samples of a window, and distance of the windows' beginnings.
-        keep_tails: See `Slices.create`.
-        run: Takes progress, and is told how many windows there are.
+        folder: See `Slices.create`, as the other arguments.
+        window: See there.
+        hop: See there; with `None` the windows begin anywhere.
+        keep_tails: See there.
 
     Returns:
         The windows.
     """
     reader = UtteranceReader(max_bytes=0)
     pairs = ((reader.noisy(utterance), reader.clean(utterance)) for utterance in utterances)
-    slices = Slices.create(folder, pairs, *sizes, keep_tails)
-    if run is not None:
-        run.say(f"{len(slices):,} windows of {sizes[0]} samples in {len(utterances):,} training pairs")
-    return slices
+    return (Slices if hop else Crops).create(folder, pairs, window, hop, keep_tails)
