@@ -333,4 +333,4 @@ CHECKPOINT_BYTES = 250_000_000  # of two checkpoints and the model
 def outcome(settings: Settings) -> Enhancement:
     """Says what a run ends in: the claims of the abstract, and each level by itself."""
     narrow = () if settings.interval == 24 else (f"Networks of {settings.interval} channels a level.",)
-    return Enhancement(table="Abstract", metrics=PAPER.metrics, statements=narrow)
+    return Enhancement(table="Abstract", metrics=PAPER.metrics, breakdown="levels", statements=narrow)
