@@ -105,8 +105,8 @@ MINI = dataclasses.replace(
     depths=(2, 4, 4, 8, 8, 16, 16, 32, 32, 64, 128),
     local_widths=(4, 8, 12, 16, 32),
     learning_rate=1e-3,
-    batch=8,
-    epochs=5,
+    batch=4,
+    epochs=15,
 )
 VARIANTS = {"paper": PUBLISHED, "mini": MINI}
 

@@ -131,7 +131,15 @@ CODE = Settings()
 PUBLISHED = dataclasses.replace(CODE, adversarial_factor=0.5, batch=400, devices=1, l1_until=None)
 NARROW = (2, 4, 4, 8, 8, 16, 16, 32, 32, 64, 128)
 MINI = dataclasses.replace(
-    CODE, corpus="mini", model=ALL, depths=NARROW, batch=10, devices=1, epochs=10, overlap=4096
+    CODE,
+    corpus="mini",
+    model=ALL,
+    depths=NARROW,
+    learning_rate=1e-3,
+    batch=4,
+    devices=1,
+    epochs=30,
+    overlap=4096,
 )
 VARIANTS = {
     "code": CODE,

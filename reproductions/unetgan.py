@@ -132,8 +132,8 @@ MINI = dataclasses.replace(
     widths=(8, 16, 32),
     learning_rate=1e-3,
     batch=4,
-    epochs=20,
-    validate_every=5,
+    epochs=40,
+    validate_every=10,
 )
 VARIANTS = {"code": CODE, "paper": PUBLISHED, "mini": MINI}
 
