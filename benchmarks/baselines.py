@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_segan.layers import SpectralNormalization, keras2_hard_sigmoid
 from keras_segan.models import metricgan
+from keras_segan.reproductions import metricgan as metricgan_recipe
 
 
 def keras_generator(bins: int = 257, gates=keras2_hard_sigmoid) -> keras.Model:
@@ -29,6 +30,44 @@ def keras_discriminator(convolutions=metricgan.CONVOLUTIONS, dense=(50, 10), bin
     for units in dense:
         x = layers.LeakyReLU(0.3)(SpectralNormalization(layers.Dense(units))(x))
     return keras.Model(inputs, SpectralNormalization(layers.Dense(1))(x))
+
+
+class PlainGame(metricgan_recipe.Game):
+    """MetricGAN's losses around Keras's own networks, moved by Keras's own Adam.
+
+    Args:
+        generator: From `keras_generator`.
+        discriminator: From `keras_discriminator`.
+    """
+
+    def __init__(self, generator: keras.Model, discriminator: keras.Model):
+        super().__init__(metricgan_recipe.Settings(), generator, discriminator)
+
+    def _adam(self):
+        return keras.optimizers.Adam(self.settings.learning_rate, epsilon=self.settings.adam_epsilon)
+
+
+class TorchStep:
+    """A step of PyTorch's players in the place of a `training.step.Step`; checkpoints hold nothing of it.
+
+    Args:
+        name: Name of the player.
+        function: Takes the arrays of a batch by name and returns the loss.
+        arrays: Names of the arrays.
+    """
+
+    def __init__(self, name: str, function, arrays: tuple[str, ...]):
+        self.name = name
+        self.function = function
+        self.shapes = dict.fromkeys(arrays, (None, None, None))
+        self.state: dict = {}
+
+    def player_of(self, name: str):
+        """Returns itself: there is one player."""
+        return self
+
+    def __call__(self, **batch) -> dict[str, float]:
+        return {f"{self.name}_loss": self.function(**batch)}
 
 
 class TorchMetricGAN:
@@ -76,28 +115,32 @@ class TorchMetricGAN:
         images = [x.reshape(len(x), 1, x.shape[2], x.shape[1]) for x in (degraded, clean)]
         return self.discriminator(self.torch.cat(images, 1))[:, 0]
 
-    def generator_step(self, normalised, noisy, clean, frames=None) -> float:
-        """As `MetricGANSteps.generator_step`."""
-        normalised, noisy, clean = map(self.torch.from_numpy, (normalised, noisy, clean))
+    def steps(self) -> dict[str, TorchStep]:
+        """The steps, by the names and with the arrays of our recipe's."""
+        return {
+            "generator": TorchStep("g", self._move_generator, ("features", "noisy", "clean")),
+            "discriminator": TorchStep("d", self._move_discriminator, ("degraded", "clean", "scores")),
+        }
+
+    def _move_generator(self, features, noisy, clean) -> float:
+        features, noisy, clean = map(self.torch.from_numpy, (features, noisy, clean))
         self.generator_adam.zero_grad()
-        score = self._score(self.mask(normalised).clamp(min=0.05) * noisy, clean)
+        score = self._score(self.mask(features).clamp(min=0.05) * noisy, clean)
         # Only the generator's gradients, as in ours.
         loss = ((score - 1) ** 2).mean()
         gradients = self.torch.autograd.grad(loss, self.generator_parameters)
         for parameter, gradient in zip(self.generator_parameters, gradients, strict=True):
             parameter.grad = gradient
         self.generator_adam.step()
-        return float(loss)
+        return float(loss.detach())
 
-    def discriminator_step(self, degraded, clean, true_score, frames=None) -> tuple[float, float]:
-        """As `MetricGANSteps.discriminator_step`."""
-        degraded, clean, true_score = map(self.torch.from_numpy, (degraded, clean, true_score))
+    def _move_discriminator(self, degraded, clean, scores) -> float:
+        degraded, clean, scores = map(self.torch.from_numpy, (degraded, clean, scores))
         self.discriminator_adam.zero_grad()
-        error = self._score(degraded, clean)[:, None] - true_score
-        loss = (error**2).mean()
+        loss = ((self._score(degraded, clean)[:, None] - scores) ** 2).mean()
         loss.backward()
         self.discriminator_adam.step()
-        return float(loss), float(error.abs().mean())
+        return float(loss.detach())
 
 
 class SpeechBrainMetricGAN(TorchMetricGAN):

@@ -2,14 +2,14 @@
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import baselines
 import keras
 import numpy as np
+from games import BINS, SCORE, metricgan_game, take
 from measuring import REPEATS, Row, try_torch
-from training_steps import adam, discriminator_flops, generator_floor
+from training_steps import discriminator_flops, generator_floor, plain_game
 
 from keras_segan import audio, backends
 from keras_segan.data.manifest import Manifest, Utterance
@@ -19,11 +19,11 @@ from keras_segan.metrics.pool import ScoringPool
 from keras_segan.models import metricgan
 from keras_segan.models.base import SpectralMaskFrontEnd
 from keras_segan.training import targets
-from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
-from keras_segan.training.metric_gan_steps import MetricGANSteps
-from keras_segan.training.run import Run
+from keras_segan.training.keep import Last
+from keras_segan.training.loop import Rounds, Training
+from keras_segan.training.metric_feedback import Material, MetricFeedback, Schedule
+from keras_segan.training.run_folder import Run
 from keras_segan.training.samplers import MetricGANSampler
-from keras_segan.training.targets import Scorer
 
 SIGNALS = Path(__file__).parents[1] / "keras_segan" / "data" / "selftest"
 LENGTHS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)  # seconds, in turn
@@ -47,7 +47,7 @@ def corpus(folder: Path, train: int, evaluated: int = EVALUATED, lengths=LENGTHS
 
 
 class TorchEnhancer(WaveformEnhancer):
-    """What the trainer needs of an enhancer, with PyTorch's network."""
+    """What the loop needs of an enhancer, with PyTorch's network."""
 
     input_rank = 3
 
@@ -58,63 +58,61 @@ class TorchEnhancer(WaveformEnhancer):
         return [self.infer(each[None])[0] for each in features]
 
 
-class TorchTrainer(MetricGANTrainer):
-    """The same loop around PyTorch's players; checkpoints hold Keras's, which are not trained."""
-
-    def __init__(self, system, keras_steps, front_end, *arguments):
-        super().__init__(keras_steps, front_end, *arguments)
-        for name in (
-            "generators",
-            "generator_takes",
-            "generator_losses",
-            "generator_cost",
-            "through_generator",
-        ):
-            setattr(system, name, getattr(keras_steps, name))
-        self.steps, self.enhancers = system, [TorchEnhancer(system, front_end)]
-
-    def _checkpoint(self, epoch: int):
-        pass
-
-
-def trainer(kind: str, manifest: Manifest, folder: Path, pool, schedule: Schedule):
-    """A trainer with our players, straightforward Keras ones or PyTorch's."""
-    keras.utils.set_random_seed(0)
-    if kind == "keras":
-        steps = MetricGANSteps(baselines.keras_generator(), baselines.keras_discriminator(), adam(), adam())
-    else:
-        steps = MetricGANSteps(metricgan.generator(), metricgan.discriminator(), adam(), adam())
+def feedback(game, manifest: Manifest, run: Run, metric: str, drawn: int) -> MetricFeedback:
+    """The source of examples of MetricGAN's loop, with every utterance evaluated and G trained at once."""
     front_end = SpectralMaskFrontEnd(compression="log1p")
-    run = Run.create(folder, {}, pool=pool, quiet=True)
-    scorer = Scorer(pool, targets.parse("pesq-wb-lqo", {}), ("stoi",), audio.SAMPLE_RATE)
-    sampler = MetricGANSampler(len(manifest.split("train")), 0, UTTERANCES)
-    arguments = (front_end, UtteranceReader(), manifest, scorer, sampler, schedule, Selection(), run)
-    if kind == "torch":
-        return TorchTrainer(baselines.TorchMetricGAN(try_torch()), steps, *arguments)
-    return MetricGANTrainer(steps, *arguments)
+    is_torch = isinstance(game, baselines.TorchMetricGAN)
+    source = MetricFeedback(
+        game.steps(),
+        () if is_torch else (game.generator,),
+        Material(front_end, UtteranceReader(), manifest.training()),
+        MetricGANSampler.of(manifest, drawn),
+        targets.Scorer(run.pool, (targets.single(metric, {}),), ("stoi",), audio.SAMPLE_RATE),
+        Schedule(epochs=REPEATS, first_generator_epoch=1),
+    )
+    if is_torch:
+        source.enhancers = [TorchEnhancer(game, front_end)]
+    source.attach(run, manifest)
+    return source
+
+
+def warm_up(source: MetricFeedback):
+    """Compiles the steps."""
+    names = ("features", "noisy", "clean", "degraded")
+    batch = {name: np.full((1, 60, BINS), 0.5, np.float32) for name in names} | {"scores": SCORE}
+    for name in ("generator", "discriminator"):
+        step = source.steps[name]
+        take(step, **{array: value for array, value in batch.items() if array in step.shapes})
+
+
+def seconds_of_epoch(training: Training, epoch: int) -> float:
+    """Trains to the end of an epoch; returns its time, without that of the checkpoint."""
+    training.rounds = Rounds(epoch)
+    training.fit()
+    return training.run.log[-1]["seconds"]
 
 
 def rows(floors):
     """Whole epochs, one after the other, of each kind in turn; everything was compiled before."""
-    kinds = ["ours", "keras", *(["torch"] if try_torch() else [])]
+    kinds = {"ours": metricgan_game, "keras": plain_game}
+    if torch := try_torch():
+        kinds["torch"] = lambda: baselines.TorchMetricGAN(torch)
     times = {kind: [] for kind in kinds}
     backends.make_deterministic(0)
-    schedule = Schedule(epochs=9, first_generator_epoch=1)
     with tempfile.TemporaryDirectory() as folder, ScoringPool(1) as pool:
         manifest = corpus(Path(folder), UTTERANCES)
-        trainers = {kind: trainer(kind, manifest, Path(folder) / kind, pool, schedule) for kind in kinds}
-        for each in trainers.values():  # compiles and starts the scoring process
-            each._generator(1, list(range(len(LENGTHS))))
-            for index in range(len(LENGTHS)):
-                sample = each._clean(index)
-                each.steps.discriminator_step(sample[None], sample[None], np.ones((1, 1), np.float32))
+        trained = {}
+        for kind, make in kinds.items():
+            keras.utils.set_random_seed(0)
+            run = Run.create(Path(folder) / kind, {}, pool=pool, quiet=True)
+            source = feedback(make(), manifest, run, "pesq-wb-lqo", UTTERANCES)
+            warm_up(source)
+            trained[kind] = Training(source.steps, source, Rounds(0), run, Last())
         for epoch in range(1, REPEATS + 1):
-            for kind, each in trainers.items():
-                start = time.perf_counter()
-                each._epoch(epoch)
-                times[kind].append(time.perf_counter() - start)
-                print(f"epoch {epoch}, {kind}: {times[kind][-1]:.1f} s", each.seconds, file=sys.stderr)
-        frames = [len(each._clean(index)) for index in range(UTTERANCES)]
+            for kind, training in trained.items():
+                times[kind].append(seconds_of_epoch(training, epoch))
+                print(f"epoch {epoch}, {kind}: {training.run.log[-1]}", file=sys.stderr)
+        frames = [len(source.material.clean(index)) for index in range(UTTERANCES)]
     medians = {kind: float(np.median(values)) for kind, values in times.items()}
     floor = sum(generator_floor(floors, n, True) + generator_floor(floors, n, False) for n in frames)
     floor += sum(

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import machine
+from measuring import environment, machine
 
 EPOCHS = (20, 80, 320)
 EVALUATIONS = (100, 1000)
@@ -44,7 +44,7 @@ def main():
 def measured(name: str, size: int) -> dict:
     """Measures in a process of its own, because peak memory never falls."""
     command = [sys.executable, __file__, "--measure", name, str(size)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return {"size": size, "failure": reason[-200:]}
@@ -74,45 +74,26 @@ def document(results: dict) -> str:
 
 
 def epoch(count: int) -> float:
-    from epochs import corpus
-    from training_steps import adam
+    from epochs import corpus, feedback, seconds_of_epoch, warm_up
 
-    from keras_segan import audio, backends
-    from keras_segan.data.pipeline import UtteranceReader
+    from keras_segan import backends
     from keras_segan.metrics.pool import ScoringPool
     from keras_segan.models import metricgan
-    from keras_segan.models.base import SpectralMaskFrontEnd
-    from keras_segan.training.metric_gan import MetricGANTrainer, Schedule, Selection
-    from keras_segan.training.metric_gan_steps import MetricGANSteps
-    from keras_segan.training.run import Run
-    from keras_segan.training.samplers import MetricGANSampler
-    from keras_segan.training.targets import Scorer, parse
+    from keras_segan.reproductions import metricgan as recipe
+    from keras_segan.training.keep import Last
+    from keras_segan.training.loop import Rounds, Training
+    from keras_segan.training.run_folder import Run
 
     backends.make_deterministic(0)
-    steps = MetricGANSteps(
-        metricgan.generator(), metricgan.discriminator(convolutions=((4, 5),)), adam(), adam()
-    )
-    schedule = Schedule(epochs=2, first_generator_epoch=1)
+    discriminator = metricgan.discriminator(convolutions=((4, 5),))
+    game = recipe.Game(recipe.Settings(), metricgan.generator(), discriminator)
     with tempfile.TemporaryDirectory() as name, ScoringPool(2) as pool:
         folder = Path(name)
         manifest = corpus(folder, count, lengths=(1.0,))
         run = Run.create(folder / "run", {}, pool=pool, quiet=True)
-        scorer = Scorer(pool, parse("stoi", {}), (), audio.SAMPLE_RATE)
-        trainer = MetricGANTrainer(
-            steps,
-            SpectralMaskFrontEnd(compression="log1p"),
-            UtteranceReader(),
-            manifest,
-            scorer,
-            MetricGANSampler(count, 0, count),
-            schedule,
-            Selection(),
-            run,
-        )
-        trainer._generator(1, [0])  # compiles
-        start = time.perf_counter()
-        trainer._epoch(1)
-        return time.perf_counter() - start
+        source = feedback(game, manifest, run, "stoi", count)
+        warm_up(source)
+        return seconds_of_epoch(Training(source.steps, source, Rounds(0), run, Last()), 1)
 
 
 def evaluation(count: int) -> float:

@@ -15,6 +15,7 @@ PACKAGES = (
     "keras_segan",
     "keras",
     "tensorflow",
+    "jax",
     "torch",
     "speechbrain",
     "numpy",
@@ -23,7 +24,9 @@ PACKAGES = (
     "pystoi",
     "onnxruntime",
 )
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 REPEATS = 5
+BACKENDS = {"ours on jax": "ours on JAX", "ours on torch": "ours on PyTorch"}  # titles of the columns
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Row:
         floor: Least time that the machine could need, as far as that can be said.
         floor_of: What the floor counts.
         note: Anything else.
+        backends: Our time on other backends of Keras, by the keys of `BACKENDS`.
     """
 
     name: str
@@ -50,6 +54,14 @@ class Row:
     floor: float | None = None
     floor_of: str = ""
     note: str = ""
+    backends: dict[str, float] = field(default_factory=dict)
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment of a process that measures: TensorFlow without oneDNN, as in `keras_segan`."""
+    threads = dict.fromkeys(_THREADS, str(THREADS))
+    tensorflow = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "KERAS_BACKEND": "tensorflow"}
+    return {**os.environ, **threads, **tensorflow}
 
 
 def in_turn(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str, float]:
@@ -68,7 +80,8 @@ def in_turn(functions: dict[str, Callable], repeats: int = REPEATS) -> dict[str,
 def compare(name: str, functions: dict[str, Callable], repeats: int = REPEATS, **facts) -> Row:
     """Measures "ours" against all other functions."""
     times = in_turn(functions, repeats)
-    return Row(name, times.pop("ours"), times, repeats, **facts)
+    backends = {key: times.pop(key) for key in BACKENDS if key in times}
+    return Row(name, times.pop("ours"), times, repeats, backends=backends, **facts)
 
 
 def relative_difference(ours, theirs) -> float:
@@ -165,19 +178,18 @@ def document(results: dict[str, dict]) -> str:
     """
     machine_facts = next(iter(results.values()))["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine_facts["versions"].items())
+    columns = ["", "n", "ours", *BACKENDS.values(), "keras", "ratio", "torch", "ratio", "difference"]
+    columns += ["floor", "distance", ""]
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make benchmark`. Times are medians of n in milliseconds; ours and baselines were measured",
-        "in turn in one process (cold starts: in processes of their own). *Ratio*: the baseline's time over",
-        "ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus keras's numbers",
-        "(loss and gradients of training steps). *Distance*: our time over the floor, see below.",
+        *INTRODUCTION,
         "",
         f"Machine: {machine_facts['processor']}, {machine_facts['cores']} cores, "
         f"{machine_facts['threads']} threads. {versions}.",
         "",
-        "| | n | ours | keras | ratio | torch | ratio | difference | floor | distance | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
     ]
     for result in results.values():
         lines += [_line(Row(**row)) for row in result["rows"]]
@@ -192,6 +204,13 @@ def document(results: dict[str, dict]) -> str:
     return "\n".join([*lines, "", *EXPLANATION, ""])
 
 
+INTRODUCTION = (
+    "Made by `make benchmark`. Times are medians of n in milliseconds. Ours, on TensorFlow, and baselines",
+    "were measured in turn in one process (cold starts: in processes of their own), and in the same turns",
+    "our training steps on JAX and PyTorch, each in a process of its own. *Ratio*: the baseline's time",
+    "over ours, so above 1 we are faster. *Difference*: largest relative norm of ours minus keras's numbers",
+    "(loss and gradients of training steps). *Distance*: our time over the floor, see below.",
+)
 EXPLANATION = (
     "*keras* is the straightforward Keras 3 version (`benchmarks/baselines.py`); without a network it",
     "is the straightforward Python version that the last column names. Floors: *GEMM*: floating-point",
@@ -206,10 +225,11 @@ EXPLANATION = (
 
 def _line(row: Row) -> str:
     if row.ours is None:
-        return f"| {row.name} |" + " |" * 9 + f" {row.note} |"
+        return f"| {row.name} |" + " |" * (9 + len(BACKENDS)) + f" {row.note} |"
     keras = row.baselines.get("keras", row.baselines.get("plain"))
     torch = row.baselines.get("torch")
-    cells = [row.name, str(row.repeats), _ms(row.ours), _ms(keras), _ratio(keras, row.ours)]
+    cells = [row.name, str(row.repeats), _ms(row.ours), *(_ms(row.backends.get(key)) for key in BACKENDS)]
+    cells += [_ms(keras), _ratio(keras, row.ours)]
     cells += [_ms(torch), _ratio(torch, row.ours)]
     cells += ["" if row.difference is None else f"{row.difference:.0e}", _ms(row.floor)]
     speechbrain = row.baselines.get("speechbrain")

@@ -3,17 +3,28 @@
 import baselines
 import keras
 import numpy as np
+from games import (
+    BANDS,
+    BINS,
+    CONTEXT,
+    INPUTS,
+    SHAH_BATCH,
+    XU_BATCH,
+    elsewhere,
+    shah_batch,
+    shah_game,
+    take,
+    xu_batch,
+    xu_step,
+)
 from keras import ops
 from measuring import compare, relative_difference, try_torch
 
 from keras_segan import backends
-from keras_segan.models import shah, xu
-from keras_segan.training import adversarial, regression
-from keras_segan.training.masking_gan import MaskingGame
-from keras_segan.training.optimizers import Adam
+from keras_segan.reproductions import xu as xu_recipe
+from keras_segan.training.step import Step
 
-XU_BATCH, XU_UNITS, CONTEXT, BINS = 500, 2048, 7, 257
-SHAH_BATCH, INPUTS, BANDS, UNITS = 1000, 448, 64, 512
+XU_UNITS, XU_DROPOUT, SHAH_UNITS = 2048, 0.2, 512
 
 
 def rows(floors):
@@ -27,32 +38,32 @@ def products(sizes) -> int:
 
 
 def xu_row(floors):
-    random = np.random.default_rng(0)
-    x = random.standard_normal((XU_BATCH, CONTEXT, BINS)).astype(np.float32)
-    y = random.standard_normal((XU_BATCH, BINS)).astype(np.float32)
+    batch = xu_batch()
+    x, y = batch.values()
     sizes = (CONTEXT * BINS, *[XU_UNITS] * 3, BINS)
-    network = xu.dnn(dropout=0.2)
-    steps = regression.RegressionSteps(network, Adam(1e-4), regression.mean_absolute_error)
-    plain = baselines.keras_perceptron(sizes, 0.2, input_shape=(CONTEXT, BINS))
+    network = xu_recipe.build(xu_recipe.Settings())
+    step = xu_step(network)
+    plain = baselines.keras_perceptron(sizes, XU_DROPOUT, input_shape=(CONTEXT, BINS))
     plain.set_weights(network.get_weights())
-    losses = [steps.evaluate(x, y)], [float(ops.mean(ops.abs(plain(x) - y)))]
+    losses = [[float(ops.mean(ops.abs(each(x) - y)))] for each in (network, plain)]
     plain.compile(keras.optimizers.Adam(1e-4), "mae")
-    functions = {"ours": lambda: steps.train(x, y), "keras": lambda: plain.train_on_batch(x, y)}
+    functions = {"ours": lambda: take(step, **batch), "keras": lambda: plain.train_on_batch(x, y)}
     torch = try_torch()
     if torch:
         functions["torch"] = torch_xu(torch, sizes, x, y)
     flops = XU_BATCH * (3 * products(sizes) - products(sizes[:2]))
-    return compare(
-        f"Xu iteration, batch {XU_BATCH}",
-        functions,
-        difference=relative_difference(*losses),
-        floor=flops / floors["flops"],
-        floor_of="GEMM",
-    )
+    with elsewhere("xu") as others:
+        return compare(
+            f"Xu iteration, batch {XU_BATCH}",
+            functions | others(),
+            difference=relative_difference(*losses),
+            floor=flops / floors["flops"],
+            floor_of="GEMM",
+        )
 
 
 def torch_xu(torch, sizes, x, y):
-    network = baselines.torch_perceptron(torch, sizes, 0.2)
+    network = baselines.torch_perceptron(torch, sizes, XU_DROPOUT)
     optimizer = torch.optim.Adam(network.parameters(), 1e-4)
     x, y = torch.from_numpy(x.reshape(len(x), -1)), torch.from_numpy(y)
 
@@ -61,46 +72,43 @@ def torch_xu(torch, sizes, x, y):
         loss = (network(x) - y).abs().mean()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 
 
 def shah_row(floors):
-    random = np.random.default_rng(0)
-    features = random.standard_normal((SHAH_BATCH, INPUTS)).astype(np.float32)
-    noisy = random.uniform(0.1, 1, (SHAH_BATCH, BANDS)).astype(np.float32)
-    clean = random.standard_normal((SHAH_BATCH, BANDS)).astype(np.float32)
-    batch = features, noisy, clean
-    generator, discriminator = shah.generator(), shah.discriminator()
-    game = MaskingGame(generator, discriminator, clean_statistics=(0.0, 1.0))
-    trainer = adversarial.AdversarialTrainer(game.players(), ((None, INPUTS), (None, BANDS), (None, BANDS)))
-    hidden = [UNITS] * 3
+    arrays = shah_batch()
+    batch = tuple(arrays.values())
+    game = shah_game()
+    step = Step(game.players, game.shapes)
+    hidden = [SHAH_UNITS] * 3
     plain = PlainShah(
         baselines.keras_perceptron((INPUTS, *hidden, BANDS), output="sigmoid"),
         baselines.keras_perceptron((BANDS, *hidden, 1), activation="tanh"),
     )
-    for ours, theirs in ((generator, plain.generator), (discriminator, plain.discriminator)):
+    for ours, theirs in ((game.generator, plain.generator), (game.discriminator, plain.discriminator)):
         kernels, biases = np.split(np.array(ours.get_weights(), dtype=object), 2)
         theirs.set_weights([array for pair in zip(kernels, biases, strict=True) for array in pair])
     losses = [
         [game.discriminator_loss(*batch), game.generator_loss(*batch)[0]],
         [plain.discriminator_loss(*batch), plain.generator_loss(*batch)],
     ]
-    functions = {"ours": lambda: trainer.step(*batch), "keras": lambda: plain.step(*batch)}
+    functions = {"ours": lambda: take(step, **arrays), "keras": lambda: plain.step(*batch)}
     torch = try_torch()
     if torch:
         functions["torch"] = TorchShah(torch, hidden, batch).step
     g, d = products((INPUTS, *hidden, BANDS)), products((BANDS, *hidden, 1))
     flops = SHAH_BATCH * (g + 6 * d + 3 * g + 2 * d)  # D: G once, D on two batches; G through D
-    return compare(
-        f"Shah iteration (D and G), batch {SHAH_BATCH}",
-        functions,
-        repeats=15,
-        difference=relative_difference(*losses),
-        floor=flops / floors["flops"],
-        floor_of="GEMM",
-    )
+    with elsewhere("shah") as others:
+        return compare(
+            f"Shah iteration (D and G), batch {SHAH_BATCH}",
+            functions | others(),
+            repeats=15,
+            difference=relative_difference(*losses),
+            floor=flops / floors["flops"],
+            floor_of="GEMM",
+        )
 
 
 class PlainShah:
@@ -183,4 +191,4 @@ class TorchShah:
         for parameter, gradient in zip(parameters, self.torch.autograd.grad(loss, parameters), strict=True):
             parameter.grad = gradient
         optimizer.step()
-        float(loss)
+        float(loss.detach())

@@ -3,19 +3,19 @@
     python benchmarks/run.py             everything, about half an hour
     python benchmarks/run.py GROUP...    some groups; the others keep the numbers of their last run
 
-Every group runs in a process of its own with two threads.
+Every group runs in a process of its own with two threads, on TensorFlow; training steps are taken on JAX and
+PyTorch as well, where they are installed.
 """
 
 import dataclasses
 import datetime
 import importlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from measuring import THREADS, Row, document, floors, machine
+from measuring import Row, document, environment, floors, machine
 
 GROUPS = {
     "generator steps": "training_steps:generator_rows",
@@ -33,7 +33,6 @@ GROUPS = {
 HERE = Path(__file__).parent
 LAST = HERE.parent / "build" / "benchmarks.json"
 RESULTS = HERE / "RESULTS.md"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def main():
@@ -54,9 +53,8 @@ def main():
 
 def measured(group: str) -> dict:
     """Runs a group in a fresh process; a group that fails becomes a row that says so."""
-    environment = {**os.environ, **dict.fromkeys(_THREADS, str(THREADS)), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "--measure", group]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     row = Row(group, note=f"not measured: the group ended with exit code {done.returncode}")

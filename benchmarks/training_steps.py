@@ -3,63 +3,65 @@
 import baselines
 import keras
 import numpy as np
+from games import (
+    BINS,
+    HOP,
+    MIXED,
+    RATE,
+    SCORE,
+    SMALL,
+    discriminator_call,
+    elsewhere,
+    generator_call,
+    metricgan_game,
+    small_game,
+    spectra,
+)
 from measuring import REPEATS, compare, relative_difference, try_speechbrain, try_torch
 
 from keras_segan import backends
 from keras_segan.models import metricgan
 from keras_segan.models.base import Enhancer, SpectralMaskFrontEnd
-from keras_segan.training.metric_gan_steps import MetricGANSteps
-from keras_segan.training.optimizers import Adam
 
-BINS, HOP, RATE = 257, 256, 16000
-SMALL = ((15, 5),) * 4  # MetricGAN+'s discriminator
 FAST = 75  # repeats of what takes hundredths of a second
-MIXED = (1.5, 2.0, 2.6, 3.3, 4.1, 6.0)
 
 
-def adam(optimizer_class=keras.optimizers.Adam):
-    return optimizer_class(1e-3, epsilon=1e-8)
-
-
-def players(convolutions=metricgan.CONVOLUTIONS, gates=metricgan.keras2_hard_sigmoid):
-    """Our steps and the straightforward ones, from the same weights."""
-    ours = MetricGANSteps(
-        metricgan.generator(dropout=0.0, recurrent_activation=gates),
-        metricgan.discriminator(convolutions=convolutions, spare_channels=convolutions == SMALL),
-        adam(Adam),
-        adam(Adam),
-    )
-    plain = MetricGANSteps(
-        baselines.keras_generator(gates=gates), baselines.keras_discriminator(convolutions), adam(), adam()
-    )
-    plain.generator.set_weights(ours.generator.get_weights())
-    plain.discriminator.set_weights(ours.discriminator.get_weights())
-    systems = {"ours": ours, "keras": plain}
+def games(small: bool = False) -> dict:
+    """Our game and the straightforward ones; Keras's networks begin with the weights of ours."""
+    ours = small_game() if small else metricgan_game()
+    plain = plain_game(small)
+    copy_weights(ours, plain)
+    found = {"ours": ours, "keras": plain}
     if torch := try_torch():
-        systems["torch"] = baselines.TorchMetricGAN(torch, convolutions)
-        if convolutions == SMALL and (networks := try_speechbrain()):
-            systems["speechbrain"] = baselines.SpeechBrainMetricGAN(torch, networks)
-    return systems
+        found["torch"] = baselines.TorchMetricGAN(torch, SMALL if small else metricgan.CONVOLUTIONS)
+        if small and (networks := try_speechbrain()):
+            found["speechbrain"] = baselines.SpeechBrainMetricGAN(torch, networks)
+    return found
 
 
-def in_double_precision(convolutions, gates):
-    """The straightforward steps once more, to tell a difference from the rounding of single precision."""
+def plain_game(small: bool = False) -> baselines.PlainGame:
+    """Keras's networks at the sizes of one of our games."""
+    if small:
+        return baselines.PlainGame(
+            baselines.keras_generator(gates="sigmoid"), baselines.keras_discriminator(SMALL)
+        )
+    return baselines.PlainGame(baselines.keras_generator(), baselines.keras_discriminator())
+
+
+def in_double_precision(small: bool) -> baselines.PlainGame:
+    """The straightforward game once more, to tell a difference from the rounding of single precision."""
     precision = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     try:
-        return MetricGANSteps(
-            baselines.keras_generator(gates=gates),
-            baselines.keras_discriminator(convolutions),
-            adam(),
-            adam(),
-        )
+        return plain_game(small)
     finally:
         keras.config.set_dtype_policy(precision)
 
 
-def spectra(seconds: float) -> list[np.ndarray]:
-    frames = 1 + int(seconds * RATE) // HOP
-    return list(np.random.default_rng(0).uniform(0, 1, (3, 1, frames, BINS)).astype(np.float32))
+def copy_weights(source, target):
+    """Gives one game's networks the weights of another's."""
+    target.generator.set_weights(source.generator.get_weights())
+    target.discriminator.set_weights(source.discriminator.get_weights())
 
 
 def generator_flops() -> float:
@@ -86,87 +88,82 @@ def generator_floor(floors, frames: int, training: bool, batch: int = 1) -> floa
     return flops / floors["flops"] + recurrent
 
 
-def discriminator_difference(ours, plain, batch, score) -> float:
+def discriminator_difference(ours, plain, batch) -> float:
     """Between losses and gradients of D from the same weights."""
-    plain.generator.set_weights(ours.generator.get_weights())
-    plain.discriminator.set_weights(ours.discriminator.get_weights())
+    copy_weights(ours, plain)
     return relative_difference(
         *(
             loss_and_gradient(
-                steps,
-                lambda s=steps: s.discriminator_loss(*batch, score),
-                steps.discriminator.trainable_variables,
+                game,
+                lambda g=game: g.discriminator_loss(*batch, SCORE),
+                game.discriminator.trainable_variables,
             )
-            for steps in (ours, plain)
+            for game in (ours, plain)
         )
     )
 
 
 def generator_rows(floors):
-    hard = metricgan.keras2_hard_sigmoid
-    yield from _generator_rows("MetricGAN G step", metricgan.CONVOLUTIONS, hard, (1.5, 3, 6), floors)
-    name = "G step, MetricGAN+'s sizes (D of 15 channels)"
-    yield from _generator_rows(name, SMALL, "sigmoid", (3,), floors, FAST // 3)
+    yield from _generator_rows("MetricGAN G step", False, (1.5, 3, 6), floors)
+    yield from _generator_rows("G step, MetricGAN+'s sizes (D of 15 channels)", True, (3,), floors, FAST // 3)
 
 
-def _generator_rows(name, convolutions, gates, lengths, floors, repeats=REPEATS):
-    systems = players(convolutions, gates)
-    double = in_double_precision(convolutions, gates)
-    for seconds in lengths:
-        batch = spectra(seconds)
-        frames = batch[0].shape[1]
-        ours, plain, exact = generator_gradients(systems["ours"], systems["keras"], double, batch)
-        yield compare(
-            f"{name}, {seconds} s",
-            {key: lambda s=s, b=batch: s.generator_step(*b) for key, s in systems.items()},
-            repeats,
-            difference=relative_difference(ours, plain),
-            floor=generator_floor(floors, frames, True)
-            + 2 * discriminator_flops(convolutions, frames) / floors["flops"],
-            floor_of="recurrence, GEMM",
-            note=f"single from double precision: ours {relative_difference(ours, exact):.0e},"
-            f" keras {relative_difference(plain, exact):.0e}",
-        )
+def _generator_rows(name, small, lengths, floors, repeats=REPEATS):
+    found, double = games(small), in_double_precision(small)
+    steps = {key: game.steps() for key, game in found.items()}
+    convolutions = SMALL if small else metricgan.CONVOLUTIONS
+    with elsewhere("small G" if small else "metricgan G") as others:
+        for seconds in lengths:
+            batch = spectra(seconds)
+            frames = batch[0].shape[1]
+            ours, plain, exact = generator_gradients(found["ours"], found["keras"], double, batch)
+            yield compare(
+                f"{name}, {seconds} s",
+                {key: generator_call(each, seconds) for key, each in steps.items()} | others(seconds),
+                repeats,
+                difference=relative_difference(ours, plain),
+                floor=generator_floor(floors, frames, True)
+                + 2 * discriminator_flops(convolutions, frames) / floors["flops"],
+                floor_of="recurrence, GEMM",
+                note=f"single from double precision: ours {relative_difference(ours, exact):.0e},"
+                f" keras {relative_difference(plain, exact):.0e}",
+            )
 
 
 def generator_gradients(ours, plain, double, batch):
     """Losses and gradients of G from the same weights."""
-    for steps in (plain, double):
-        steps.generator.set_weights(ours.generator.get_weights())
-        steps.discriminator.set_weights(ours.discriminator.get_weights())
+    copy_weights(ours, plain)
+    copy_weights(ours, double)
     results = []
-    for steps in (ours, plain, double):
-        inputs = [x.astype(steps.generator.compute_dtype) for x in batch]
-        results.append(
-            loss_and_gradient(
-                steps, lambda s=steps, b=inputs: s.generator_loss(*b), steps.generator.trainable_variables
-            )
-        )
+    for game in (ours, plain, double):
+        inputs = [x.astype(game.generator.compute_dtype) for x in batch]
+        variables = game.generator.trainable_variables
+        results.append(loss_and_gradient(game, lambda g=game, b=inputs: g.generator_loss(*b), variables))
     return results
 
 
-def loss_and_gradient(steps, loss_of, variables):
+def loss_and_gradient(game, loss_of, variables):
     """Both as arrays, the gradients in one."""
-    weights = steps.discriminator.get_weights()
+    weights = game.discriminator.get_weights()
     result, gradients = backends.value_and_gradients(loss_of, variables)
-    steps.discriminator.set_weights(weights)  # u moves in every call
+    game.discriminator.set_weights(weights)  # u moves in every call
     loss = result[0] if isinstance(result, tuple) else result
     return [loss, np.concatenate([np.ravel(gradient) for gradient in gradients])]
 
 
 def generator_alone_rows(floors):
     """The generator without a discriminator: where the recurrent layer is."""
-    systems = players()
-    plain, ours = systems["keras"].generator, systems["ours"].generator
+    found = games()
+    plain, ours = found["keras"].generator, found["ours"].generator
     for size in (1, 8):
         (x,) = (np.repeat(spectra(3)[0], size, axis=0),)
         functions, training = {}, {}
         for key, network in {"ours": ours, "keras": plain}.items():
             functions[key] = _inference(network, x)
             training[key] = _training(network, x)
-        if "torch" in systems:
-            functions["torch"] = lambda x=x: systems["torch"].infer(x)
-            training["torch"] = lambda x=x: _torch_training(systems["torch"], x)
+        if "torch" in found:
+            functions["torch"] = lambda x=x: found["torch"].infer(x)
+            training["torch"] = lambda x=x: _torch_training(found["torch"], x)
         frames = x.shape[1]
         yield compare(
             f"generator alone, forward, 3 s, batch {size}",
@@ -213,52 +210,51 @@ def _torch_training(system, x):
 
 
 def discriminator_rows(floors):
-    yield from _discriminator_rows("MetricGAN D step", metricgan.CONVOLUTIONS, (1.5, 3, 6), floors)
-    yield from _discriminator_rows("D step, MetricGAN+'s sizes (15 channels)", SMALL, (3,), floors, FAST // 3)
+    yield from _discriminator_rows("MetricGAN D step", False, (1.5, 3, 6), floors)
+    yield from _discriminator_rows("D step, MetricGAN+'s sizes (15 channels)", True, (3,), floors, FAST // 3)
 
 
-def _discriminator_rows(name, convolutions, lengths, floors, repeats=REPEATS):
-    systems = players(convolutions)
-    score = np.array([[0.4]], np.float32)
-    for seconds in lengths:
-        batch = spectra(seconds)[:2]
-        flops = discriminator_flops(convolutions, batch[0].shape[1])
+def _discriminator_rows(name, small, lengths, floors, repeats=REPEATS):
+    found = games(small)
+    steps = {key: game.steps() for key, game in found.items()}
+    convolutions = SMALL if small else metricgan.CONVOLUTIONS
+    with elsewhere("small D" if small else "metricgan D") as others:
+        for seconds in lengths:
+            batch = spectra(seconds)[:2]
+            flops = discriminator_flops(convolutions, batch[0].shape[1])
+            yield compare(
+                f"{name}, {seconds} s",
+                {key: discriminator_call(each, seconds) for key, each in steps.items()} | others(seconds),
+                repeats,
+                difference=discriminator_difference(found["ours"], found["keras"], batch),
+                floor=3 * flops / floors["flops"],
+                floor_of="GEMM",
+            )
+
+
+def mixed_rows(floors):
+    steps = {key: game.steps() for key, game in games().items()}
+    frames = [spectra(seconds)[0].shape[1] for seconds in MIXED]
+    flops = sum(discriminator_flops(metricgan.CONVOLUTIONS, each) for each in frames)
+    with elsewhere("metricgan D") as others:
         yield compare(
-            f"{name}, {seconds} s",
-            {key: lambda s=s, b=batch: s.discriminator_step(*b, score) for key, s in systems.items()},
-            repeats,
-            difference=discriminator_difference(systems["ours"], systems["keras"], batch, score),
+            f"MetricGAN D steps, mixed lengths ({', '.join(f'{s:g}' for s in MIXED)} s)",
+            {key: discriminator_call(each, *MIXED) for key, each in steps.items()} | others(*MIXED),
             floor=3 * flops / floors["flops"],
             floor_of="GEMM",
         )
 
 
-def mixed_rows(floors):
-    systems = players()
-    score = np.array([[0.4]], np.float32)
-    batches = [spectra(seconds) for seconds in MIXED]
-    flops = sum(discriminator_flops(metricgan.CONVOLUTIONS, b[0].shape[1]) for b in batches)
-    yield compare(
-        f"MetricGAN D steps, mixed lengths ({', '.join(f'{s:g}' for s in MIXED)} s)",
-        {
-            key: lambda s=s: [s.discriminator_step(*b[:2], score) for b in batches]
-            for key, s in systems.items()
-        },
-        floor=3 * flops / floors["flops"],
-        floor_of="GEMM",
-    )
-
-
 def enhancement_rows(floors):
-    systems = players()
+    found = games()
     front_end = SpectralMaskFrontEnd(compression="log1p")
-    ours = Enhancer(systems["ours"].generator, front_end)
-    plain = Enhancer(systems["keras"].generator, front_end)
+    ours = Enhancer(found["ours"].generator, front_end)
+    plain = Enhancer(found["keras"].generator, front_end)
     for seconds, repeats in ((3, FAST), (60, FAST // 5)):
         noisy = np.random.default_rng(0).normal(0, 0.1, seconds * RATE).astype(np.float32)
         functions = {"ours": lambda x=noisy: ours.enhance(x), "keras": lambda x=noisy: plain.enhance(x)}
-        if "torch" in systems:
-            functions["torch"] = lambda x=noisy: torch_enhance(systems["torch"], x)
+        if "torch" in found:
+            functions["torch"] = lambda x=noisy: torch_enhance(found["torch"], x)
         yield compare(
             f"enhancement of {seconds} s, warm",
             functions,

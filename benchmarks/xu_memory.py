@@ -24,7 +24,7 @@ def measure(kind: str, times: int):
     import numpy as np
 
     from keras_segan import dsp
-    from keras_segan.data.segments import SegmentStore
+    from keras_segan.data.examples.stored import Layout, Stored
     from keras_segan.front_ends import LogSpectrumFrontEnd
     from keras_segan.front_ends.moments import Moments
 
@@ -38,11 +38,11 @@ def measure(kind: str, times: int):
     if kind == "stored":
         with (
             tempfile.TemporaryDirectory() as folder,
-            SegmentStore.create(folder, spectra(), 257, 3, 3) as store,
+            Stored.create(folder, spectra(), Layout(bins=257, context=3, hop=3)) as store,
         ):
             moments = Moments()
-            for context, _ in store.ordered(500):
-                moments.add(context.reshape(-1, 257))
+            for batch in store.ordered(500):
+                moments.add(batch["context"].reshape(-1, 257))
             for iteration in range(50):
                 store.batch(store.order(500, iteration, 0))
     else:

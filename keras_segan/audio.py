@@ -351,8 +351,9 @@ def write_blocks(
 
 
 def _unwritable(path: Path | str, error: Exception) -> AudioError:
-    # soundfile asserts that all samples were written.
-    reason = "the disk is full" if isinstance(error, AssertionError) else _reason(error)
+    reason = _reason(error)
+    if isinstance(error, AssertionError) or reason == "System error":  # not all samples were written
+        reason = "the disk is full, or a limit of file sizes is reached"
     return AudioError(f"{files.printable(path)}: could not be written ({reason}).")
 
 

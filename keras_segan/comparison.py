@@ -16,7 +16,7 @@ from keras_segan.errors import KsegError
 from keras_segan.inference import PlainEnhancer, WaveformEnhancer
 from keras_segan.metrics.pool import ScoringPool
 
-GROUP = 32  # files that are on the disk before they are scored
+GROUP = 64  # files that are on the disk before they are scored
 
 
 def scoring_rate(model: Any) -> int:

@@ -419,9 +419,7 @@ def pair_manifest(manifest: Manifest, enhanced: Path | str) -> list[FilePair]:
     return pairs + _not_looked_into(problems)
 
 
-def score_pairs(
-    pairs: Sequence[FilePair], scoring: Scoring, pool: "ScoringPool | None" = None
-) -> Evaluation:
+def score_pairs(pairs: Sequence[FilePair], scoring: Scoring, pool: "ScoringPool | None" = None) -> Evaluation:
     """Scores pairs in worker processes.
 
     Args:

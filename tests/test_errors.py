@@ -4,7 +4,7 @@ import pytest
 
 from keras_segan import errors
 from keras_segan.cli import run
-from keras_segan.errors import KsegError, ModelError, ModelUsageError, UsageError
+from keras_segan.errors import KsegError, ModelUsageError, UsageError
 
 TOPICS = [errors.AudioError, errors.DataError, errors.MetricError, errors.ModelError, errors.RecipeError]
 

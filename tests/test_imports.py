@@ -1,15 +1,22 @@
-"""Imports run one way (CONTRIBUTING.md); light modules stay light."""
+"""The order of the house (CONTRIBUTING.md): imports, names of papers and backends, light modules."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "keras_segan"
+from keras_segan.data.corpora import CORPORA
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "keras_segan"
 HEAVY = {"keras", "tensorflow", "librosa"}
 LIGHT = [
+    "workers",
+    "waveform",
+    "models.archive",
     "errors",
     "files",
     "audio",
@@ -19,38 +26,82 @@ LIGHT = [
     "inference",
     "enhancement",
     "models.registry",
-    "page",
+    "reproduction.page",
+    "prediction",
+    "comparison",
     "evaluation",
     "data.corpora",
     "data.mini",
     "metrics.pool",
     "cli",
 ]
-FORBIDDEN = {
-    "errors": {"audio", "dsp", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
-    "files": {"audio", "dsp", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
-    "audio": {"dsp", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
-    "dsp": {"audio", "data", "metrics", "layers", "models", "training", "recipe", "cli"},
-    "gammatone": {"data", "metrics", "layers", "models", "training", "recipe", "cli"},
-    "front_ends": {"data", "metrics", "layers", "models", "training", "recipe", "inference", "cli"},
-    "inference": {"data", "metrics", "layers", "models", "training", "recipe", "cli"},
-    "enhancement": {"layers", "training", "recipe", "reproduction", "cli"},
-    "convert": {"training", "recipe", "reproduction", "cli"},
-    "export": {"training", "recipe", "reproduction", "cli"},
-    "page": {"layers", "training", "reproduction", "cli"},
-    "data": {"layers", "models", "training", "recipe", "reproduction", "cli"},
-    "metrics": {"data", "layers", "models", "training", "recipe", "reproduction", "cli"},
-    "layers": {"data", "metrics", "models", "training", "recipe", "cli"},
-    "models": {"data", "metrics", "training", "recipe", "reproduction", "cli"},
-    "training": {"recipe", "reproduction", "enhancement", "cli"},
-    "recipe": {"training", "models", "reproduction", "cli"},
+# What each part may import besides `EVERYWHERE`; what is not listed may not be imported.
+EVERYWHERE = {"errors", "files", "limits", "_version"}
+ALLOWED = {
+    "__init__": "",
+    "__main__": "cli",
+    "_version": "",
+    "errors": "",
+    "files": "",
+    "limits": "",
+    "keras_setup": "",
+    "waveform": "",
+    "workers": "",
+    "audio_streams": "",
+    "audio": "audio_streams waveform",
+    "dsp": "",
+    "gammatone": "dsp",
+    "wiener": "audio dsp",
+    "metrics": "audio waveform workers",
+    "data": "audio metrics",
+    "front_ends": "audio dsp gammatone waveform",
+    "backends": "",
+    "kernels": "backends",
+    "layers": "dsp kernels",
+    "inference": "front_ends",
+    "models": "audio backends front_ends gammatone inference keras_setup layers",
+    "training": "audio backends data dsp front_ends kernels metrics models",
+    "enhancement": "audio audio_streams inference waveform",
+    "evaluation": "audio data metrics",
+    "comparison": "audio data enhancement evaluation inference metrics",
+    "prediction": "audio models",
+    "streaming": "audio backends dsp enhancement front_ends layers models",
+    "convert": "front_ends layers models",
+    "export": "inference layers models",
+    "reproduction": "audio backends comparison data dsp enhancement evaluation inference metrics prediction"
+    " training",
+    "cli": "convert data enhancement evaluation export inference keras_setup metrics models reproduction"
+    " streaming",
+}
+BY_RECIPES = (
+    "audio backends data dsp front_ends gammatone layers metrics models reproduction reproductions training"
+    " wiener"
+)
+RECIPES = sorted(path for path in (ROOT / "reproductions").glob("*.py") if path.stem != "__init__")
+
+BACKENDS = {"tensorflow", "jax", "torch"}
+KNOW_BACKENDS = {
+    "export.py",
+    "cli/options.py",
+    "convert.py",  # the weights in torch's files
+    "cli/convert.py",
+    "training/run_folder.py",  # env.json says what a run was made with
+}
+
+# First words of the recipes' names, and papers without a recipe whose name begins with theirs.
+PAPERS = {path.stem.partition("_")[0] for path in RECIPES} | {"okd", "nele"}
+NEUTRAL = ("training", "layers", "reproduction", "data", "backends", "kernels")
+NAME_PAPERS = {
+    "data/corpora.py",  # corpora that are called after the paper that mixed them
+    "training/samplers.py",  # to be called after their ideas
+    "training/targets.py",  # its message, likewise
 }
 
 
 def imported(path):
     """Names of package parts that a file imports, at any level."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras_segan"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "keras_segan":
             parts = node.module.split(".")[1:]
             yield from ([parts[0]] if parts else [alias.name for alias in node.names])
         elif isinstance(node, ast.Import):
@@ -59,20 +110,92 @@ def imported(path):
                     yield alias.name.split(".")[1]
 
 
-@pytest.mark.parametrize("part", sorted(FORBIDDEN))
+def modules(*parts):
+    """Files of parts of the package by their path in it."""
+    found = [path for part in parts for path in (PACKAGE / part).rglob("*.py")]
+    found += [PACKAGE / f"{part}.py" for part in parts if (PACKAGE / f"{part}.py").exists()]
+    return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(found)}
+
+
+def test_every_part_has_its_place():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders | {path.stem for path in PACKAGE.glob("*.py")} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("part", ALLOWED)
 def test_imports_run_one_way(part):
-    files = sorted((PACKAGE / part).rglob("*.py")) or [PACKAGE / f"{part}.py"]
-    wrong = {
-        f.name: sorted(set(imported(f)) & FORBIDDEN[part])
-        for f in files
-        if set(imported(f)) & FORBIDDEN[part]
+    allowed = {*EVERYWHERE, *ALLOWED[part].split(), part}
+    wrong = {name: sorted(set(imported(path)) - allowed) for name, path in modules(part).items()}
+    assert not any(wrong.values()), wrong
+
+
+def test_the_order_has_no_circle():
+    order = {part: set(names.split()) for part, names in ALLOWED.items()}
+    while order:
+        free = {part for part, names in order.items() if not names & set(order)}
+        assert free, f"a circle among {sorted(order)}"
+        order = {part: names for part, names in order.items() if part not in free}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_imports_the_house_and_at_most_the_recipe_that_it_succeeds(path):
+    assert set(imported(path)) <= {*EVERYWHERE, *BY_RECIPES.split()}
+    before = re.findall(r"^from keras_segan\.reproductions import (.*)$", path.read_text(), re.MULTILINE)
+    assert len(before) <= 1
+    assert "," not in "".join(before)
+
+
+def code_lines(path):
+    """Numbers and text of the lines outside docstrings."""
+    text, documented = path.read_text(), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            documented |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return [line for line in enumerate(text.splitlines(), start=1) if line[0] not in documented]
+
+
+def names_a_paper(line):
+    for corpus in CORPORA:
+        line = line.replace(f'"{corpus}"', "")
+    line = line.replace("keras_segan", "")
+    long = [name for name in PAPERS if len(name) > 4]
+    # A short name may be a part of a word; one that is an abbreviation may begin a class's name.
+    short = [form for name in PAPERS - {*long} for form in (name, name.capitalize(), name.upper())]
+    return re.search(f"(?i:{'|'.join(long)})|(?<![A-Za-z])({'|'.join(short)})(?![a-z])", line)
+
+
+def test_shared_parts_are_named_after_their_idea_not_after_a_paper():
+    files = modules(*NEUTRAL) | {
+        name: PACKAGE / name for name in ("front_ends/__init__.py", "models/__init__.py")
     }
-    assert not wrong
+    assert [
+        f"{name}:{number}: {line.strip()}"
+        for name, path in files.items()
+        if name not in NAME_PAPERS
+        for number, line in code_lines(path)
+        if names_a_paper(line)
+    ] == []
 
 
-def test_nobody_imports_a_reproduction():
-    for path in PACKAGE.rglob("*.py"):
-        assert "reproductions" not in set(imported(path)), path
+def named_backends(node):
+    """Backends that a node of the syntax tree imports, or names in a text of its own."""
+    if isinstance(node, ast.Import):
+        return BACKENDS & {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom):
+        return BACKENDS & {(node.module or "").split(".")[0]}
+    return BACKENDS & {node.value} if isinstance(node, ast.Constant) else set()
+
+
+def test_only_few_parts_know_a_backend_by_name():
+    known = {*modules("backends", "kernels"), *KNOW_BACKENDS}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())) if name not in known else ():
+            asks = isinstance(node, ast.Attribute) and ast.unparse(node).endswith("keras.backend.backend")
+            assert not named_backends(node), f"{name}:{node.lineno}"
+            assert not asks, (
+                f"{name}:{node.lineno}: what differs between backends is for keras_segan.backends"
+            )
 
 
 @pytest.mark.parametrize(("parts", "heavy"), [(LIGHT, HEAVY), (["enhancement"], {*HEAVY, "scipy.signal"})])

@@ -5,6 +5,7 @@ import json
 import click
 
 from keras_segan.cli import options
+from keras_segan.errors import KsegError
 from keras_segan.reproduction import recipe, settings
 
 
@@ -76,9 +77,7 @@ def command(context, paper, list_papers, list_settings, as_json, dry_run, **give
     kseg reproduce metricgan --settings                    what can be set, and where it comes from
     """
     if list_papers:
-        width = max(map(len, recipe.names()))
-        for name in recipe.names():
-            click.echo(f"{name:{width}} {recipe.summary(name)}")
+        click.echo("\n".join(_summaries()))
         return
     if paper is None:
         raise click.UsageError("Name a paper; 'kseg reproduce --list' shows them.")
@@ -94,6 +93,19 @@ def command(context, paper, list_papers, list_settings, as_json, dry_run, **give
         click.echo(run.plan(request))
     else:
         click.echo(run.reproduce(request).text)
+
+
+def _summaries() -> list[str]:
+    """Returns a line for each paper; one that somebody else's package brings may not be loadable."""
+    width, lines = max(map(len, recipe.names())), []
+    for name in recipe.names():
+        try:
+            with options.quiet_console():
+                summary = recipe.summary(name)
+        except KsegError as error:
+            summary = f"({error})"
+        lines.append(f"{name:{width}} {summary}")
+    return lines
 
 
 # Options that are short for --set of the setting of that name.

@@ -112,12 +112,12 @@ def _split_folders(path: Path, scale: float | None) -> tuple[Manifest, list[Path
             parts[split] = (inside["clean"], inside["noisy"])
     if not parts:
         return None
-    if any(map(_is_metricgan_tree, parts.values())):
-        return _metricgan_timit(path, parts, scale)
+    if any(map(_is_level_tree, parts.values())):
+        return _attenuated_timit(path, parts, scale)
     manifest, unpaired = _manifest_of(path, parts, "folder", 1.0 if scale is None else scale)
     factor = stored_attenuation(manifest)
     if factor != 1:
-        return _metricgan_timit(path, parts, factor if scale is None else scale)
+        return _attenuated_timit(path, parts, factor if scale is None else scale)
     if _looks_like_voicebank(path, manifest):
         return _manifest_of(path, parts, "voicebank-demand", 1.0 if scale is None else scale)
     return manifest, unpaired
@@ -213,7 +213,7 @@ def stored_attenuation(manifest: Manifest, pairs: int = 4) -> float:
 _LEVEL_FOLDER = re.compile(r"([-+]?[\d.]+)\s*dB", re.IGNORECASE)
 
 
-def _is_metricgan_tree(part: tuple[Path, Path]) -> bool:
+def _is_level_tree(part: tuple[Path, Path]) -> bool:
     """Says whether the noisy files lie in <noise>.wav/<snr>dB, as the program's author keeps them."""
     noises = [child for child in part[1].iterdir() if child.is_dir()]
     return any(
@@ -221,7 +221,7 @@ def _is_metricgan_tree(part: tuple[Path, Path]) -> bool:
     )
 
 
-def _metricgan_timit(
+def _attenuated_timit(
     path: Path, parts: dict[str, tuple[Path, Path]], scale: float | None
 ) -> tuple[Manifest, list[Path]]:
     """Makes the manifest of MetricGAN's TIMIT data, flat or as the author's tree.
@@ -230,11 +230,11 @@ def _metricgan_timit(
     """
     if "validation" not in parts and "test" in parts:
         parts = {("validation" if split == "test" else split): part for split, part in parts.items()}
-    if not any(map(_is_metricgan_tree, parts.values())):
+    if not any(map(_is_level_tree, parts.values())):
         return _manifest_of(path, parts, "metricgan-timit", scale)
     utterances, unpaired = [], []
     for split in sorted(parts, key=SPLITS.index):
-        found, alone = _metricgan_tree(split, *parts[split])
+        found, alone = _level_tree(split, *parts[split])
         utterances += found
         unpaired += alone
     if not utterances:
@@ -246,7 +246,7 @@ def _metricgan_timit(
     ), unpaired
 
 
-def _metricgan_tree(split: str, clean_dir: Path, noisy_dir: Path) -> tuple[list[Utterance], list[Path]]:
+def _level_tree(split: str, clean_dir: Path, noisy_dir: Path) -> tuple[list[Utterance], list[Path]]:
     """Pairs Noisy/<noise>.wav/<snr>dB/NAME.wav with Clean/NAME.wav: one clean file for many noisy ones."""
     clean = audio_files(clean_dir)
     found, unpaired = [], []

@@ -1,10 +1,10 @@
 """Reading the pairs of a manifest, each file once as long as memory allows."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
+import cachetools
 import numpy as np
 
 from keras_segan import audio
@@ -19,27 +19,27 @@ class RecentlyUsed:
     """
 
     def __init__(self, max_bytes: int):
-        self.max_bytes = max_bytes
-        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._bytes = 0
+        limit = max(max_bytes, 1)
+
+        def size(value: Any) -> int:
+            # A value that is larger than all memory fills it: cachetools would refuse it.
+            arrays = value if isinstance(value, tuple) else (value,)
+            return min(sum(array.nbytes for array in arrays), limit)
+
+        self._values: cachetools.LRUCache[Hashable, Any] = cachetools.LRUCache(limit, size)
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._values
 
-    def get(self, key: Hashable, make: Callable[[], Any] | None = None):
+    def get(self, key: Hashable, make: Callable[[], Any] | None = None) -> Any:
         """Returns a value: a remembered one, or what `make` returns, an array or a tuple of arrays."""
         if key not in self._values and make is not None:
             self.put(key, make())
-        self._values.move_to_end(key)
-        return self._values[key][0]
+        return self._values[key]
 
-    def put(self, key: Hashable, value):
-        """Remembers a value under a new key."""
-        size = sum(array.nbytes for array in (value if isinstance(value, tuple) else (value,)))
-        self._values[key] = value, size
-        self._bytes += size
-        while self._bytes > self.max_bytes and len(self._values) > 1:
-            self._bytes -= self._values.popitem(last=False)[1][1]
+    def put(self, key: Hashable, value: Any):
+        """Remembers a value under a key."""
+        self._values[key] = value
 
 
 class UtteranceReader:

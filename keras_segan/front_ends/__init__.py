@@ -64,15 +64,15 @@ def build(kind, config):
         raise ModelError(f"gives its {kind} a setting that cannot be: {error}") from error
 
 
-def check_fit(front_end, input_shape, output_shape):
+def check_fit(front_end, input_shape, output_shape=None):
     """Raises `ModelError` if a network does not take what a front end gives, or the other way round.
 
     Args:
         front_end: The front end.
         input_shape: Of the network, with the batch's axis; what is no number is free.
-        output_shape: Likewise.
+        output_shape: Likewise; `None` if the front end does not take the output back.
     """
-    wanted, size = tuple(front_end.feature_shape), front_end.output_size
+    wanted = tuple(front_end.feature_shape)
     # A network of single frames takes them as its batch; others take (batch, frames, ...).
     has_frames = len(input_shape) - len(wanted) == 2
     fits = len(input_shape) - len(wanted) in (1, 2) and all(
@@ -83,6 +83,9 @@ def check_fit(front_end, input_shape, output_shape):
         raise ModelError(
             f"has a network for {_dims(input_shape)}, but its front end gives frames of {wanted}"
         )
+    if output_shape is None:
+        return
+    size = front_end.output_size
     if len(output_shape) != 2 + has_frames or output_shape[-1] not in (size, None):
         raise ModelError(
             f"has a network that gives {_dims(output_shape)}, but its front end takes {size} values"

@@ -72,12 +72,10 @@ class LogSpectrumFrontEnd:
         self.noise_frames = values.whole("noise_frames", noise_frames, 0)
         self.sample_rate = values.rate(sample_rate)
         bins = (self.bins,)
-        self.mean = values.array("mean", np.zeros(bins) if mean is None else mean, [bins])
-        self.scale = values.array("scale", np.ones(bins) if scale is None else scale, [bins])
-        self.equalisation = values.array("equalisation", equalisation, [(), bins])
+        self.mean = values.array("mean", np.zeros(bins) if mean is None else mean, [bins], -1e3, 1e3)
+        self.scale = values.array("scale", np.ones(bins) if scale is None else scale, [bins], 1e-9, 1e3)
+        self.equalisation = values.array("equalisation", equalisation, [(), bins], 1e-6, 1e3)
         self.levels = values.levels(levels)
-        if not self.scale.all():
-            raise ValueError("scale must not be zero: the spectra are divided by it")
 
     @property
     def minimum_samples(self) -> int:

@@ -32,16 +32,18 @@ def choice(name: str, value, known: Sequence[str]) -> str:
     return value
 
 
-def array(name: str, value, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
-    """Returns finite float64 values of one of the shapes, or raises `ValueError`."""
+def array(name: str, value, shapes: Sequence[tuple[int, ...]], low: float, high: float) -> np.ndarray:
+    """Returns float64 values of one of the shapes, all from `low` to `high`, or raises `ValueError`."""
     try:
-        values = np.asarray(value, np.float64)
+        found = np.asarray(value)
+        values = found.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers, not {_shown(value)}") from error
-    if values.shape not in shapes:
-        raise ValueError(f"{name} must have the shape {' or '.join(map(str, shapes))}, not {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite")
+    if found.dtype.kind not in "fiu" or values.shape not in shapes:
+        wanted = " or ".join(map(str, shapes))
+        raise ValueError(f"{name} must be numbers of the shape {wanted}, not {found.dtype} of {values.shape}")
+    if not ((values >= low) & (values <= high)).all():
+        raise ValueError(f"{name} must be from {low:g} to {high:g}")
     return values
 
 

@@ -8,8 +8,6 @@ from jax import numpy as jnp
 
 from keras_segan.kernels.order import order
 
-UNROLL = 4  # frames in one turn of the loop
-
 
 def lstm(sequences, kernel, bias, recurrent_kernel, hard_gates: bool, backwards: bool = False, mask=None):
     """Runs an LSTM; arguments and result as `tensorflow_lstm.lstm`."""
@@ -35,7 +33,7 @@ def _forward(product, recurrent_kernel, hard_gates: bool):
         h = o * jnp.tanh(c)
         return (h, c), (h, c)
 
-    _, (h, c) = lax.scan(step, (zero, zero), product, unroll=UNROLL)
+    _, (h, c) = lax.scan(step, (zero, zero), product)
     return _time_major(h), (product, h, c, recurrent_kernel)
 
 
@@ -59,7 +57,7 @@ def _backward(hard_gates: bool, kept, upstream):
         return (dproduct @ recurrent_kernel.T, dc * f), dproduct
 
     start = (zero[0], zero[0])
-    _, dproduct = lax.scan(step, start, (_time_major(upstream), *factors), reverse=True, unroll=UNROLL)
+    _, dproduct = lax.scan(step, start, (_time_major(upstream), *factors), reverse=True)
     return _time_major(dproduct), jnp.einsum("tbu,tbg->ug", last_h, dproduct)
 
 

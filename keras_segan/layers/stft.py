@@ -42,7 +42,7 @@ def istft(spectrum, length, n_fft: int = 512, hop: int = 256, window_name: str =
         `(batch, length)`.
     """
     window = _window(window_name, n_fft)
-    frames = ops.irfft(spectrum, n_fft) * window
+    frames = ops.irfft(spectrum, n_fft) * ops.convert_to_tensor(window)
     weight = ops.broadcast_to(ops.convert_to_tensor(window**2), ops.shape(frames)[1:])
     waveform = _overlap_add(frames, hop) / _overlap_add(ops.expand_dims(weight, 0), hop)
     start = n_fft // 2

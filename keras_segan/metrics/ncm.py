@@ -1,8 +1,8 @@
 """The normalised covariance metric, as `NCM.m` of Loizou's book has it, with ANSI weights.
 
 J. Ma, Y. Hu and P. Loizou, JASA 125(5), 2009, eq. 8-11: how much of each band's slow envelope, below 16 Hz,
-the processed signal keeps. The original resamples the envelopes with the `resample` of whoever runs it. Here it
-is Octave's, as in pystoi. That of MATLAB, a Kaiser window of shape 5 over 10 zero crossings, lets a little more
+the processed signal keeps. The original resamples the envelopes with the `resample` of whoever runs it. Here
+it is Octave's, as in pystoi. That of MATLAB, a Kaiser window of shape 5 over 10 zero crossings, lets more
 of the envelope pass: values from MATLAB are 3e-4 to 1.2e-3 higher on public pairs, at most 2e-3 apart.
 """
 

@@ -8,6 +8,7 @@ consist of, in sizes within `limits`. Nothing here imports Keras.
 import io
 import json
 import math
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ OURS = "keras_segan>"  # how Keras registers this package's classes and function
 _MODULES = (
     *("keras", "keras.activations", "keras.constraints", "keras.initializers", "keras.layers"),
     *("keras.models", "keras.regularizers", "keras.src.models.functional", "keras.src.models.sequential"),
+    *("keras.src.ops.math", "keras.src.ops.nn", "keras.src.ops.numpy"),  # functions in a functional model
 )
 # Layers that run code of the file's, or read other files.
 _REFUSED = (
@@ -113,7 +115,8 @@ def _check_config(config: dict, path: Path):
     if not isinstance(front_end, dict):
         raise ModelError(f"{path}: names no front end; it cannot be used without one.")
     try:
-        front_ends.build(front_end.get("class_name"), front_end.get("config"))
+        if not _is_of_the_program(front_end.get("registered_name")):
+            front_ends.build(front_end.get("class_name"), front_end.get("config"))
     except ModelError as error:
         raise ModelError(f"{path}: {error}.") from error
     if not isinstance(inside.get("information", {}), (dict, type(None))):
@@ -167,13 +170,20 @@ def _values(config, path: Path) -> Iterator[tuple[str, object]]:
         waiting += [(name, inner, depth + 1) for name, inner in reversed(inside)]
 
 
+def _is_of_the_program(registered: object) -> bool:
+    """Says whether the program that loads a file has itself registered a class of its own under a name."""
+    keras = sys.modules.get("keras")
+    is_own = isinstance(registered, str) and ">" in registered and not registered.startswith(OURS)
+    return is_own and keras is not None and keras.saving.get_registered_object(registered) is not None
+
+
 def _check_part(part: dict, path: Path):
     kind, module, registered = (part.get(name) for name in ("class_name", "module", "registered_name"))
     if any(not isinstance(name, (str, type(None))) for name in (kind, module, registered)) or kind is None:
         raise ModelError(f"{path}: names a part that is no name; get it again.")
     if kind in _REFUSED:
         raise ModelError(f"{path}: has a {kind} layer, which holds code or reads other files; it is not run.")
-    is_ours = (registered or "").startswith(OURS)
+    is_ours = (registered or "").startswith(OURS) or _is_of_the_program(registered)
     if kind == "function":
         is_ours = is_ours or str(part.get("config")).startswith(OURS)
     is_marker = module is None and kind == "__keras_tensor__"

@@ -263,7 +263,10 @@ def load_checked(path: Path) -> TrainedModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Keras then refuses
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        check_fit(model.front_end, model.network.input_shape, model.network.output_shape)
+        if hasattr(model.front_end, "feature_shape"):
+            is_enhancer = isinstance(model, Enhancer)
+            output_shape = model.network.output_shape if is_enhancer else None
+            check_fit(model.front_end, model.network.input_shape, output_shape)
     except ModelError as error:
         raise ModelError(f"{path}: {error}.") from error
     except Exception as error:  # Keras raises errors of any class for parts that do not go together

@@ -309,7 +309,13 @@ def load(name: str) -> Recipe:
     name = name.replace("-", "_")
     for point in _entry_points():
         if point.name == name:
-            found = point.load()
+            try:
+                found = point.load()
+            except Exception as error:  # whatever somebody else's code raises
+                reason = f"{type(error).__name__}: {error}"
+                raise RecipeError(
+                    f"The recipe '{name}' of {point.value} cannot be imported ({reason})."
+                ) from error
             return dataclasses.replace(Recipe.of(found), name=name)
     if name not in names():
         raise RecipeUsageError(unknown("paper", name, names()))

@@ -47,18 +47,19 @@ class About:
     role: str = "value"
 
 
-def setting(default: Any, meaning: str = "", **about: Any) -> Any:
+def setting(default: Any, meaning: str = "", source: str = "", **about: Any) -> Any:
     """Declares a field of a settings class.
 
     Args:
         default: Value of the default variant.
         meaning: What it is, in a few words.
-        **about: Further attributes of `About`: source, unit, choices, at_least, at_most, role.
+        source: Where the value comes from; see `About`.
+        **about: Further attributes of `About`: unit, choices, at_least, at_most, role.
 
     Returns:
         A dataclass field.
     """
-    return dataclasses.field(default=default, metadata={"about": About(meaning, **about)})
+    return dataclasses.field(default=default, metadata={"about": About(meaning, source, **about)})
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Kept:
 class Keep:
     """Keeps the last weights; base of the other rules."""
 
-    def after_round(self, position: int, row: Mapping[str, Any]):
+    def after_round(self, position: int, row: Mapping[str, Any]) -> None:
         """Looks at the weights at the end of a round.
 
         Args:
@@ -41,7 +41,7 @@ class Keep:
         """Returns what a checkpoint has to hold: JSON, and weights by name."""
         return {}, {}
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state; `arrays` are those of the whole checkpoint."""
 
 
@@ -69,7 +69,7 @@ class Best(Keep):
         self.kept: Kept | None = None
         self.value = -float("inf")
 
-    def after_round(self, position: int, row: Mapping[str, Any]):
+    def after_round(self, position: int, row: Mapping[str, Any]) -> None:
         """Keeps the weights if they are the best so far."""
         value = row.get(self.column)
         if position >= self.first and value is not None and self.sign * value > self.value:
@@ -82,7 +82,7 @@ class Best(Keep):
             return {}, {}
         return {"position": self.kept.position, "value": self.value}, {self.name: self.kept.weights}
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state."""
         if state:
             self.value = state["value"]
@@ -112,10 +112,10 @@ class MeanOfLast(Keep):
         if not self._last:
             return None
         layers = zip(*(each.weights for each in self._last), strict=True)
-        means = [np.mean(np.stack(arrays), axis=0, dtype=np.float64).astype(np.float32) for arrays in layers]
+        means = [np.stack(arrays).mean(axis=0, dtype=np.float64).astype(np.float32) for arrays in layers]
         return Kept(self._last[-1].position, means)
 
-    def after_round(self, position: int, row: Mapping[str, Any]):
+    def after_round(self, position: int, row: Mapping[str, Any]) -> None:
         """Remembers the weights of the round and forgets the oldest."""
         self._last = [*self._last, Kept(position, copied_weights(self.network))][-self.rounds :]
 
@@ -126,7 +126,7 @@ class MeanOfLast(Keep):
             f"{self.name}-{number}": each.weights for number, each in enumerate(self._last)
         }
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state."""
         self._last = [
             Kept(position, take_arrays(f"keep.{self.name}-{number}", arrays))
@@ -144,20 +144,21 @@ class KeepAll(Keep):
     def __init__(self, rules: Mapping[str, Keep]):
         self.rules = dict(rules)
 
-    def after_round(self, position: int, row: Mapping[str, Any]):
+    def after_round(self, position: int, row: Mapping[str, Any]) -> None:
         """Tells every rule."""
         for rule in self.rules.values():
             rule.after_round(position, row)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Weights]]:
         """Returns the states of all rules."""
-        facts, weights = {}, {}
+        facts: dict[str, Any] = {}
+        weights: dict[str, Weights] = {}
         for name, rule in self.rules.items():
             facts[name], own = rule.state()
             weights |= {f"{name}/{key}": value for key, value in own.items()}
         return facts, weights
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state."""
         for name, rule in self.rules.items():
             prefix = f"keep.{name}/"

@@ -63,7 +63,7 @@ class Source(Protocol):
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Returns what a checkpoint has to hold: JSON and arrays; also in the middle of a round."""
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state."""
 
 
@@ -157,7 +157,7 @@ class Training:
         """Number of complete rounds."""
         return self._progress.rounds
 
-    def fit(self):
+    def fit(self) -> None:
         """Trains to the last round.
 
         Raises:
@@ -173,11 +173,11 @@ class Training:
             self._round(self.done + 1)
         self.run.end_progress()
 
-    def _start_progress(self):
+    def _start_progress(self) -> None:
         work = [self.source.work(number) for number in range(1, self.rounds.count + 1)]
         self.run.start_progress(sum(work), sum(work[: self.done]))
 
-    def _round(self, number: int):
+    def _round(self, number: int) -> None:
         start = time.perf_counter() - self._progress.seconds
         self.before_round(number)
         skipped = self._progress.batches
@@ -194,7 +194,7 @@ class Training:
         self._log(number, row, start)
         self._checkpoint(taken)
 
-    def _take(self, batch: Batch):
+    def _take(self, batch: Batch) -> None:
         """Takes the steps of a batch; their losses stay on the device until the line of the log."""
         arrays = batch.arrays()
         self._progress.batches += 1
@@ -208,7 +208,7 @@ class Training:
     def _where(self, number: int, position: int) -> str:
         return f"{self.rounds.unit} {self.rounds.end(number)}/{self.rounds.total}, batch {position + 1}"
 
-    def _collect(self, number: int):
+    def _collect(self, number: int) -> None:
         """Fetches what the steps have logged since the last time."""
         groups: dict[tuple[str, str], list[_Taken]] = {}
         for taken in self._pending:
@@ -227,7 +227,9 @@ class Training:
         # "discriminator_loss" of the batches labelled "d1" is "d1_loss".
         return label + name.removeprefix(self.steps[step].player_of(name).name)
 
-    def _require_finite(self, name: str, values: Sequence[float], entries: Sequence[_Taken], number: int):
+    def _require_finite(
+        self, name: str, values: Sequence[float], entries: Sequence[_Taken], number: int
+    ) -> None:
         for taken, value in zip(entries, values, strict=True):
             if not math.isfinite(value):
                 player = self.steps[taken.step].player_of(name).name
@@ -240,7 +242,7 @@ class Training:
     def _means(self) -> dict[str, float]:
         return {name: float(np.mean(values)) for name, values in self._progress.columns.items()}
 
-    def _log(self, number: int, row: dict[str, Any], start: float | None = None):
+    def _log(self, number: int, row: dict[str, Any], start: float | None = None) -> None:
         measured = self.measure()
         position = self.rounds.end(number)
         row = {self.rounds.unit: position, **row, **measured}
@@ -251,7 +253,7 @@ class Training:
         shown = [f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float)]
         self.run.say(f"{self.rounds.unit} {position}: {', '.join(shown)}")
 
-    def _stop(self, number: int, seconds: float):
+    def _stop(self, number: int, seconds: float) -> None:
         self._collect(number)
         self._progress.seconds = seconds
         self._checkpoint(self._progress.batches)
@@ -261,9 +263,9 @@ class Training:
             "--resume goes on from there."
         )
 
-    def variables(self) -> dict[str, Sequence]:
+    def variables(self) -> dict[str, Sequence[Any]]:
         """Returns all variables of the game by name, each once."""
-        groups: dict[str, Sequence] = {}
+        groups: dict[str, Sequence[Any]] = {}
         seen: set[int] = set()
         for step_name, step in self.steps.items():
             for name, variables in step.state.items():
@@ -273,7 +275,7 @@ class Training:
                     groups[f"{step_name}.{name}"] = new
         return groups
 
-    def _checkpoint(self, taken: int):
+    def _checkpoint(self, taken: int) -> None:
         """Saves a checkpoint; `taken` are the batches of the round that is under way or has just ended."""
         state, arrays = self.source.state()
         kept, weights = self.keep.state()

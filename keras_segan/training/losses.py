@@ -1,9 +1,13 @@
 """Losses that many papers share; what one paper alone has stands in its recipe."""
 
+from typing import Any
+
 from keras import ops
 
+Tensor = Any  # of whichever backend
 
-def real_or_fake(real_logit, fake_logit):
+
+def real_or_fake(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
     """The discriminator's cross entropy: -E log D(real) - E log(1 - D(fake)).
 
     Args:
@@ -19,7 +23,7 @@ def real_or_fake(real_logit, fake_logit):
     return ops.mean(ops.softplus(-real_logit)) + ops.mean(ops.softplus(fake_logit))
 
 
-def cross_entropy(logit, label):
+def cross_entropy(logit: Tensor, label: Tensor | float) -> Tensor:
     """Mean cross entropy of labels and a discriminator's opinions: -l log D - (1 - l) log(1 - D).
 
     Args:
@@ -32,7 +36,7 @@ def cross_entropy(logit, label):
     return ops.mean(ops.softplus(logit) - label * logit)
 
 
-def non_saturating(fake_logit):
+def non_saturating(fake_logit: Tensor) -> Tensor:
     """The generator's loss -E log D(fake).
 
     Args:
@@ -47,7 +51,7 @@ def non_saturating(fake_logit):
     return ops.mean(ops.softplus(-fake_logit))
 
 
-def least_squares(score, target):
+def least_squares(score: Tensor, target: Tensor) -> Tensor:
     """Mean squared distance of scores from a target (Mao et al. 2017, without the factor one half).
 
     Args:
@@ -60,7 +64,7 @@ def least_squares(score, target):
     return ops.mean(ops.square(score - target))
 
 
-def l1(estimate, target):
+def l1(estimate: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error.
 
     Args:
@@ -73,17 +77,17 @@ def l1(estimate, target):
     return ops.mean(ops.abs(estimate - target))
 
 
-def l2(estimate, target):
+def l2(estimate: Tensor, target: Tensor) -> Tensor:
     """Mean squared error; arguments as `l1`."""
     return ops.mean(ops.square(estimate - target))
 
 
-def half_l2(estimate, target):
+def half_l2(estimate: Tensor, target: Tensor) -> Tensor:
     """Half the mean squared error; arguments as `l1`."""
     return 0.5 * l2(estimate, target)
 
 
-def utterance_l2(estimate, target, frames=None):
+def utterance_l2(estimate: Tensor, target: Tensor, frames: Tensor | None = None) -> Tensor:
     """Mean squared error within each utterance, averaged over utterances.
 
     Args:

@@ -1,5 +1,7 @@
 """Adam in one pass over memory, and what torch does differently between gradient and weight."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -74,7 +76,7 @@ class TorchAdam(Adam):
         return self.epsilon * ops.sqrt(1 - power)
 
 
-def forget_moments(optimizer: keras.optimizers.Optimizer):
+def forget_moments(optimizer: keras.optimizers.Optimizer) -> None:
     """Starts an optimizer anew: those of a warm-up are of another size than what follows."""
     for variable in optimizer.variables:
         if variable is not optimizer.learning_rate:
@@ -96,11 +98,11 @@ class MomentumSGD(keras.optimizers.Optimizer):
         momentum: The variable, once the optimizer is built.
     """
 
-    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, **kwargs):
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0, **kwargs: Any) -> None:
         super().__init__(learning_rate=learning_rate, **kwargs)
         self._first_momentum = momentum
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         """Makes momentum and velocities."""
         if self.built:
             return
@@ -109,13 +111,13 @@ class MomentumSGD(keras.optimizers.Optimizer):
         self.momentum = self.add_variable((), first, dtype="float32", name="momentum")
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Moves one variable."""
         velocity = self._velocities[self._get_variable_index(variable)]
         self.assign(velocity, velocity * self.momentum - gradient * learning_rate)
         self.assign_add(variable, velocity)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return {**super().get_config(), "momentum": self._first_momentum}
 

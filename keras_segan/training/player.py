@@ -22,7 +22,7 @@ class GradientRule(Protocol):
 
     variables: Sequence[keras.Variable]
 
-    def __call__(self, own: list, watched: list) -> list:
+    def __call__(self, own: list[Any], watched: list[Any]) -> list[Any]:
         """Returns the gradients to apply.
 
         Args:
@@ -81,7 +81,7 @@ class Player:
         Raises:
             ValueError: If the batch lacks one that the loss cannot do without.
         """
-        taken = {}
+        taken: dict[str, str] = {}
         for parameter in inspect.signature(self.loss).parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 taken |= {name: name for name in names}
@@ -99,7 +99,7 @@ def _trainable(networks: tuple[keras.Model, ...]) -> list[keras.Variable]:
     return [variable for network in networks for variable in network.trainable_variables]
 
 
-def check_players(players: Sequence[Player]):
+def check_players(players: Sequence[Player]) -> None:
     """Checks players that take turns in one step.
 
     Args:
@@ -121,7 +121,7 @@ def check_players(players: Sequence[Player]):
                 )
 
 
-def check_names(networks: Iterable[keras.Model]):
+def check_names(networks: Iterable[keras.Model]) -> None:
     """Checks that networks, which a checkpoint tells apart by their names, have different ones.
 
     Args:

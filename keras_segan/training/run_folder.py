@@ -137,9 +137,7 @@ class Run:
             if before.get(key) != json.loads(json.dumps(settings.get(key)))
         )
         if changed:
-            raise RecipeUsageError(
-                f"{folder}: was started with other settings ({', '.join(changed)})."
-            )
+            raise RecipeUsageError(f"{folder}: was started with other settings ({', '.join(changed)}).")
         started = json.loads((run.folder / "env.json").read_text(encoding="utf-8")) if before else {}
         if started.get("backend") != environment()["backend"]:
             run.note(

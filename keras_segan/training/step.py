@@ -43,7 +43,7 @@ class Step:
         self.others = tuple(others)
         self.prepare = prepare
         self.jit = jit
-        self._compiled: dict[tuple[str, ...], Callable] = {}
+        self._compiled: dict[tuple[str, ...], Callable[..., dict[str, Any]]] = {}
         check_players(self.players)
         check_names([*(network for player in players for network in player.all_networks), *self.others])
         for player in self.players:
@@ -82,12 +82,12 @@ class Step:
             self._compiled[names] = self._compile(names)
         return self._compiled[names](*(np.asarray(batch[name], np.float32) for name in names))
 
-    def _compile(self, names: tuple[str, ...]) -> Callable:
+    def _compile(self, names: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
         for player in self.players:
             if self.prepare is None:
                 player.arguments(names)
 
-        def take_turns(*values):
+        def take_turns(*values: Any) -> dict[str, Any]:
             arrays = dict(zip(names, values, strict=True))
             if self.prepare is not None:
                 arrays |= self.prepare(arrays)

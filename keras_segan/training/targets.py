@@ -56,9 +56,7 @@ def single(text: str, names: Mapping[str, str]) -> Target:
     """Reads the target of a paper that has one; see `parse`."""
     found = parse(text, names)
     if len(found) > 1:
-        raise MetricUsageError(
-            f"This paper optimises one metric, not '{text}'; metricgan_okd takes several."
-        )
+        raise MetricUsageError(f"This paper optimises one metric, not '{text}'; metricgan_okd takes several.")
     return found[0]
 
 

@@ -21,7 +21,12 @@ backends.make_deterministic(0)
 )
 @pytest.mark.parametrize(("setting", "warned"), [("1", True), ("0", False)])
 def test_onednn_is_warned_of(setting, warned):
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": setting, "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": setting,
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     words = [sys.executable, "-c", BUILD]
     result = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     assert ("import keras_segan before keras" in result.stderr) == warned

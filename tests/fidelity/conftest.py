@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from keras import ops
 
 
 class TorchGoldens:
@@ -7,11 +8,12 @@ class TorchGoldens:
 
     RUNNING = ("weight_u", "weight_v", "running_mean", "running_var")
 
-    def __init__(self, folder):
+    def __init__(self, recorded, folder):
+        self.recorded = recorded
         self.folder = folder
 
-    def __call__(self, name):
-        return dict(np.load(self.folder / f"{name}.npz").items())
+    def __call__(self, name, whole=False):
+        return self.recorded(f"{self.folder}/{name}", whole)
 
     def waveform(self, name):
         return self("wavs")[name] / np.float32(32768)
@@ -34,7 +36,7 @@ class TorchGoldens:
         shapes = {name: array.shape for name, array in self(file).items()}
         for name, value in zip(names, ours, strict=True):
             key = prefix + name
-            value = _in_torch_layout(np.asarray(value), name, shapes)
+            value = _in_torch_layout(ops.convert_to_numpy(value), name, shapes)
             if key + "|head" in arrays:
                 np.testing.assert_allclose(
                     np.abs(value).sum(dtype=np.float64), arrays[key + "|stats"][1], rtol=1e-4
@@ -82,5 +84,5 @@ def _in_torch_layout(value, name, shapes):
 
 
 @pytest.fixture
-def torch_goldens(shared):
-    return lambda folder: TorchGoldens(shared(f"goldens/{folder}"))
+def torch_goldens(recorded):
+    return lambda folder: TorchGoldens(recorded, folder)

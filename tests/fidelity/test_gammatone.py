@@ -9,18 +9,20 @@ import pytest
 from keras_segan import dsp, gammatone
 from keras_segan.models.shah import GammatoneFrontEnd
 
+from ..helpers import beginning
+
 STORED = 1e-7  # of the largest value: what float32 keeps
 FRAMINGS = {"paper": (320, 160, 3), "released": (400, 80, 2)}
 
 
 def close(ours, theirs, tolerance=STORED):
+    ours = beginning(ours, theirs)
     assert np.shape(ours) == np.shape(theirs)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
 
 
 class Pair:
-    def __init__(self, folder):
-        stored = np.load(folder / "filterbank_and_wavs.npz")
+    def __init__(self, stored):
         self.raw = {name: stored[f"{name}_int16"] / 32768 for name in ("clean", "noisy")}
         clean, noisy = (dsp.pre_emphasis(self.raw[name]) for name in ("clean", "noisy"))
         self.emphasised = {"clean": clean, "noisy": noisy, "noise": clean - noisy}
@@ -28,14 +30,14 @@ class Pair:
 
 
 @pytest.fixture
-def pair(shared):
-    return Pair(shared("goldens/gammatone"))
+def pair(recorded):
+    return Pair(recorded("gammatone/filterbank_and_wavs"))
 
 
 @pytest.fixture(params=FRAMINGS)
-def form(request, shared):
+def form(request, recorded):
     window, hop, context = FRAMINGS[request.param]
-    stored = np.load(shared("goldens/gammatone") / f"{request.param}.npz")
+    stored = recorded(f"gammatone/{request.param}")
     return stored, dsp.window("hamming-symmetric", window), hop, context
 
 
@@ -47,8 +49,8 @@ def test_filter_bank(pair):
     close(bank.impulse_responses, pair.bank["impulse_responses"])
 
 
-def test_subbands(pair, shared):
-    stored = np.load(shared("goldens/gammatone") / "paper.npz")["noisy_subbands_1_16_32_48_64"]
+def test_subbands(pair, recorded):
+    stored = recorded("gammatone/paper")["noisy_subbands_1_16_32_48_64"]
     close(gammatone.bank().subbands(pair.emphasised["noisy"])[[0, 15, 31, 47, 63]], stored)
 
 

@@ -9,14 +9,15 @@ from keras_segan import audio, dsp
 from keras_segan.models.base import SpectralMaskFrontEnd
 from keras_segan.training.samplers import Example, MetricGANSampler
 
+from ..helpers import beginning
+
 TABLE_1 = SpectralMaskFrontEnd()
 TABLE_2 = SpectralMaskFrontEnd(compression="log1p")
 
 
 @pytest.fixture
-def golden(shared):
-    folder = shared("goldens/metricgan")
-    return lambda name: np.load(folder / f"{name}.npz")
+def golden(recorded):
+    return lambda name: recorded(f"metricgan/{name}")
 
 
 def largest(array):
@@ -34,8 +35,9 @@ def test_features(golden, utterance):
         normalised = arrays["u0.noisy_norm"]
         np.testing.assert_allclose(features, normalised, atol=1e-5 * largest(normalised))
         # librosa 0.5.1 returned the complex conjugate of today's spectrum.
-        difference = np.angle(np.exp(1j * (np.angle(analysis.phase) + arrays["u0.phase_TF"])))
-        loud = magnitude > 1e-3 * largest(magnitude)
+        theirs = arrays["u0.phase_TF"]
+        difference = np.angle(np.exp(1j * (np.angle(beginning(analysis.phase, theirs)) + theirs)))
+        loud = beginning(magnitude, theirs) > 1e-3 * largest(magnitude)
         assert np.abs(difference[loud]).max() < 1e-3
     clean = audio.from_int16(arrays[f"{utterance}.clean_pcm"])
     expected = arrays[f"{utterance}.clean_mag"]
@@ -55,9 +57,9 @@ def test_waveform_and_files_of_table_1(golden):
     _, analysis = TABLE_1.analyse(audio.from_int16(features["u0.noisy_pcm"]) * np.float32(10))
     waveform = TABLE_1.synthesise(mask, analysis)
     expected = arrays["u0.wav_x10"]
-    np.testing.assert_allclose(waveform, expected, atol=1e-5 * largest(expected))
-    identity = TABLE_1.synthesise(np.ones_like(mask), analysis)
-    np.testing.assert_allclose(identity, arrays["u0.identity_wav_x10"], atol=1e-5 * largest(identity))
+    np.testing.assert_allclose(beginning(waveform, expected), expected, atol=1e-5 * largest(waveform))
+    identity, expected = TABLE_1.synthesise(np.ones_like(mask), analysis), arrays["u0.identity_wav_x10"]
+    np.testing.assert_allclose(beginning(identity, expected), expected, atol=1e-5 * largest(identity))
     assert_same_files(audio.to_int16(waveform / 10), arrays["u0.pcm_train"])
     assert_same_files(audio.to_int16(dsp.peak_normalise(waveform)), arrays["u0.pcm_test"])
 
@@ -66,19 +68,19 @@ def test_features_of_the_enhanced_file(golden):
     pcm = golden("enhanced")["u1.pcm_train"]
     expected = golden("features")["u1.enhanced_mag_from_pcm"]
     ours = TABLE_1.magnitude(audio.from_int16(pcm) * np.float32(10))
-    np.testing.assert_allclose(ours, expected, atol=1e-5 * largest(expected))
+    np.testing.assert_allclose(beginning(ours, expected), expected, atol=1e-5 * largest(expected))
 
 
 def test_table_2_features_and_files(golden):
     arrays, features = golden("table2"), golden("features")
     noisy = audio.from_int16(features["u0.noisy_pcm"], divisor=32767.0)
     normalised, analysis = TABLE_2.analyse(noisy)
-    np.testing.assert_allclose(
-        analysis.magnitude, arrays["u0.noisy_log1p"], atol=1e-5 * largest(analysis.magnitude)
-    )
-    np.testing.assert_allclose(normalised, arrays["u0.noisy_log1p_norm"], atol=1e-5 * largest(normalised))
+    for ours, name in ((analysis.magnitude, "u0.noisy_log1p"), (normalised, "u0.noisy_log1p_norm")):
+        theirs = arrays[name]
+        np.testing.assert_allclose(beginning(ours, theirs), theirs, atol=1e-5 * largest(ours))
     waveform = TABLE_2.synthesise(arrays["u0.mask"], analysis)
-    np.testing.assert_allclose(waveform, arrays["u0.wav"], atol=1e-5 * largest(waveform))
+    expected = arrays["u0.wav"]
+    np.testing.assert_allclose(beginning(waveform, expected), expected, atol=1e-5 * largest(waveform))
     assert_same_files(audio.to_int16(waveform), arrays["u0.pcm_train"])
     assert_same_files(audio.to_int16(dsp.peak_normalise(waveform)), arrays["u0.pcm_test"])
 

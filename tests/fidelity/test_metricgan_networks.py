@@ -1,5 +1,6 @@
 """MetricGAN's networks against arrays of the original program (Keras 2.0.9, TensorFlow 1.4)."""
 
+import hashlib
 import json
 
 import keras
@@ -11,31 +12,42 @@ from keras_segan import backends, dsp
 from keras_segan.layers import SpectralNormalization, keras2_hard_sigmoid
 from keras_segan.layers.recurrent import bidirectional_lstm
 from keras_segan.models import metricgan
-from keras_segan.training.metric_gan_steps import MetricGANSteps
+from keras_segan.reproductions import metricgan as recipe
+
+from ..helpers import beginning
+
+numpy = ops.convert_to_numpy
 
 
 class Goldens:
-    def __init__(self, folder):
-        self.folder = folder
-        self.manifest = json.loads((folder / "manifest.json").read_text())
+    """The recorded arrays, and the weights, which are drawn again as they were."""
+
+    def __init__(self, recorded, manifest):
+        self.recorded = recorded
+        self.manifest = manifest
 
     def __call__(self, name):
-        return np.load(self.folder / f"{name}.npz")
+        return self.recorded(f"metricgan/{name}")
+
+    def drawn(self, network):
+        return [w for w in self.manifest["weights"] if w["name"].startswith(network + ".")]
 
     def weights(self, network):
-        stored = self(f"weights_{network}")
-        return [stored[w["name"]] for w in self.manifest["weights"] if w["name"].startswith(network + ".")]
+        random = np.random.RandomState(self.manifest["config"][f"seed{network}"])
+        return [
+            random.uniform(w["lo"], w["hi"], size=w["shape"]).astype("float32") for w in self.drawn(network)
+        ]
 
     def names(self, network):
-        return [w["name"] for w in self.manifest["weights"] if w["name"].startswith(network + ".")]
+        return [w["name"] for w in self.drawn(network)]
 
     def feature(self, name):
         return self("features")[name][None]
 
 
 @pytest.fixture
-def goldens(shared):
-    return Goldens(shared("goldens/metricgan"))
+def goldens(recorded, shared):
+    return Goldens(recorded, json.loads(shared("goldens/metricgan/manifest.json").read_text()))
 
 
 @pytest.fixture
@@ -61,7 +73,14 @@ def relative(ours, theirs):
 
 
 def stored(arrays, key):
-    return arrays[key] if key in arrays.files else arrays[key + ".strided"]
+    return arrays[key] if key in arrays else arrays[key + ".strided"]
+
+
+def test_weights_are_those_of_the_recording(goldens):
+    for network in "GD":
+        for name, weight in zip(goldens.names(network), goldens.weights(network), strict=True):
+            digest = hashlib.sha256(weight.tobytes()).hexdigest()
+            assert digest.startswith(goldens.manifest["weights_sha256_16"][name]), name
 
 
 def test_parameter_counts():
@@ -73,11 +92,14 @@ def test_generator_mask_and_inner_layers(goldens, networks):
     arrays = goldens("generator")
     for utterance in ("u0", "u1"):
         features = dsp.normalise_over_time(goldens("features")[f"{utterance}.noisy_mag"])
-        np.testing.assert_allclose(networks[0](features[None])[0], arrays[f"{utterance}.mask"], atol=5e-6)
+        mask = numpy(networks[0](features[None]))[0]
+        theirs = arrays[f"{utterance}.mask"]
+        np.testing.assert_allclose(beginning(mask, theirs), theirs, atol=5e-6)
     layers = {"blstm1": "blstm_1", "blstm2": "blstm_2", "dense1": "dense_1", "leaky": "leaky_relu"}
     outputs = {name: networks[0].get_layer(layer).output for name, layer in layers.items()}
     inner = keras.Model(networks[0].input, outputs)(goldens.feature("u0.noisy_norm"))
     for name, output in inner.items():
+        output = numpy(output)
         ends = np.concatenate([output[0, :4], output[0, -4:]])
         assert relative(ends, arrays[f"u0.{name}.first4_last4_frames"]) < 5e-6, name
 
@@ -105,8 +127,8 @@ def test_discriminator_layers_score_and_u(goldens, phase):
         discriminator.set_weights(goldens.weights("D"))
         outputs = probe(image, training=bool(phase))
         for layer, output in outputs.items():
-            theirs = stored(arrays, f"phase{phase}.{name}.{layer}")
-            ours = np.asarray(output) if output.shape == theirs.shape else strided(output, theirs)
+            ours, theirs = numpy(output), stored(arrays, f"phase{phase}.{name}.{layer}")
+            ours = ours if ours.shape == theirs.shape else strided(ours, theirs)
             if layer == "score":
                 np.testing.assert_allclose(ours, theirs, atol=5e-6)
             else:
@@ -118,15 +140,12 @@ def test_discriminator_layers_score_and_u(goldens, phase):
 
 def test_score_drifts_because_u_moves_in_every_call(goldens, networks):
     image = metricgan.pair(goldens.feature("u0.noisy_mag"), goldens.feature("u0.clean_mag"))
-    scores = [float(networks[1](image, training=False)[0, 0]) for _ in range(6)]
+    scores = [float(numpy(networks[1](image, training=False))[0, 0]) for _ in range(6)]
     np.testing.assert_allclose(scores, goldens("discriminator")["predict_in0_six_calls"], atol=5e-6)
 
 
-def make_steps(generator, discriminator):
-    def adam():
-        return keras.optimizers.Adam(1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-
-    return MetricGANSteps(generator, discriminator, adam(), adam())
+def make_game(generator, discriminator):
+    return recipe.Game(recipe.TABLE_2, generator, discriminator)
 
 
 def assert_updated(network, names, arrays, prefix, share=0.98):
@@ -146,28 +165,30 @@ def assert_updated(network, names, arrays, prefix, share=0.98):
 
 
 def has(arrays, key):
-    return key in arrays.files or key + ".strided" in arrays.files
+    return key in arrays or key + ".strided" in arrays
 
 
 def test_generator_gradient_and_steps(goldens, networks):
     generator, discriminator = networks
     arrays = goldens("g_step")
     inputs = [goldens.feature(f"u0.{kind}") for kind in ("noisy_norm", "noisy_mag", "clean_mag")]
-    steps = make_steps(generator, discriminator)
+    game = make_game(generator, discriminator)
+    take = game.steps()["generator"]
 
     loss, gradients = backends.value_and_gradients(
-        lambda: steps.generator_loss(*map(ops.convert_to_tensor, inputs)), generator.trainable_variables
+        lambda: game.generator_loss(*map(ops.convert_to_tensor, inputs)), generator.trainable_variables
     )
-    np.testing.assert_allclose(loss, goldens.manifest["G_step"]["loss_before"], rtol=1e-4)
+    np.testing.assert_allclose(numpy(loss), goldens.manifest["G_step"]["loss_before"], rtol=1e-4)
     for name, gradient in zip(goldens.names("G"), gradients, strict=True):
-        theirs = stored(arrays, f"grad.{name}")
+        gradient, theirs = numpy(gradient), stored(arrays, f"grad.{name}")
         ours = gradient if gradient.shape == theirs.shape else strided(gradient, theirs)
         assert relative(ours, theirs) < 5e-4, name
 
     discriminator.set_weights(goldens.weights("D"))
     losses = []
     for step in (1, 2, 3):
-        losses.append(steps.generator_step(*inputs))
+        logged = take(**dict(zip(("features", "noisy", "clean"), inputs, strict=True)))
+        losses.append(float(numpy(logged["g_loss"])))
         if step in (1, 3):
             assert_updated(generator, goldens.names("G"), arrays, f"step{step}")
             for name, value in zip(goldens.names("D"), discriminator.get_weights(), strict=True):
@@ -189,33 +210,38 @@ def test_discriminator_gradient_and_steps(goldens, networks, start, method):
         for name, value in zip(names, discriminator.get_weights(), strict=True)
     ]
     discriminator.set_weights(first)
-    steps = make_steps(networks[0], discriminator)
+    game = make_game(networks[0], discriminator)
+    take = game.steps()["discriminator"]
     triples = [
         (goldens.feature(t["degraded"]), goldens.feature(t["clean"]), np.array([[t["target"]]], "float32"))
         for t in goldens.manifest["D_steps"]
     ]
     _, gradients = backends.value_and_gradients(
-        lambda: steps.discriminator_loss(*map(ops.convert_to_tensor, triples[0])),
+        lambda: game.discriminator_loss(*map(ops.convert_to_tensor, triples[0])),
         discriminator.trainable_variables,
     )
     trainable = [n for n in names if not n.endswith((".u", ".mean", ".var"))]
     for name, gradient in zip(trainable, gradients, strict=True):
-        theirs = stored(arrays, f"{start}grad.{name}")
+        gradient, theirs = numpy(gradient), stored(arrays, f"{start}grad.{name}")
         ours = gradient if gradient.shape == theirs.shape else strided(gradient, theirs)
         assert relative(ours, theirs) < 1e-3, name
 
     discriminator.set_weights(first)
     losses = []
     for number, triple in enumerate(triples, start=1):
-        losses.append(steps.discriminator_step(*triple)[0])
-        assert_updated(discriminator, names, arrays, f"{start}step{number}")
+        logged = take(**dict(zip(("degraded", "clean", "scores"), triple, strict=True)))
+        losses.append(float(numpy(logged["d_loss"])))
+        if any(key.startswith(f"{start}step{number}.") for key in arrays):
+            assert_updated(discriminator, names, arrays, f"{start}step{number}")
     theirs = arrays[f"{start}losses"]
     np.testing.assert_allclose(losses[0], theirs[0], rtol=1e-4)
     # The loss is a squared distance; 0.0016 in the last step, where 8e-6 in the score are 4e-4 of it. What
-    # steps make of rounding depends on the processor: with tiles 8e-6 (AVX2), 2.6e-5 (AVX-512).
-    exact = slice(None) if method == "direct" or not start else slice(2)
+    # steps make of rounding depends on the processor and on the order of sums: with tiles 8e-6 (AVX2),
+    # 2.6e-5 (AVX-512), PyTorch's own convolution 3.0e-5.
+    as_recorded = method == "direct" and keras.backend.backend() == "tensorflow"
+    exact = slice(None) if as_recorded or not start else slice(2)
     np.testing.assert_allclose(losses[exact], theirs[exact], rtol=3e-4, atol=1e-6)
-    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=3e-5)
+    np.testing.assert_allclose(np.sqrt(losses[2]), np.sqrt(theirs[2]), atol=4e-5)
 
 
 @pytest.fixture
@@ -223,6 +249,8 @@ def sn_case(goldens):
     arrays = goldens("sn_layers")
 
     def make(case, mode="keras2"):
+        if f"{case}.x" not in arrays:
+            pytest.skip(f"the recording of {case} is too large for the repository")
         kernel, bias = arrays[f"{case}.kernel"], arrays[f"{case}.bias"]
         if kernel.ndim == 2:
             inner = keras.layers.Dense(kernel.shape[-1])
@@ -233,7 +261,7 @@ def sn_case(goldens):
         layer.kernel.assign(kernel)
         layer.bias.assign(bias)
         layer.u.assign(arrays[f"{case}.u0"])
-        return layer, {key.split(".")[1]: arrays[key] for key in arrays.files if key.startswith(case + ".")}
+        return layer, {key.split(".")[1]: arrays[key] for key in arrays if key.startswith(case + ".")}
 
     return make
 
@@ -247,30 +275,30 @@ def test_spectral_normalization_layer(sn_case, case):
     variables = [layer.kernel, layer.bias]
     x = keras.Variable(golden["x"])
     (loss, y), gradients = backends.value_and_gradients(
-        lambda: (lambda y: (ops.sum(y * golden["r"]), y))(layer(x.value)), [*variables, x]
+        lambda: (lambda y: (ops.sum(ops.multiply(y, golden["r"])), y))(layer(x.value)), [*variables, x]
     )
-    np.testing.assert_allclose(y, golden["y"], atol=5e-6 * np.abs(golden["y"]).max())
-    np.testing.assert_allclose(layer.u, golden["u1"], atol=5e-6)
+    np.testing.assert_allclose(numpy(y), golden["y"], atol=5e-6 * np.abs(golden["y"]).max())
+    np.testing.assert_allclose(numpy(layer.u), golden["u1"], atol=5e-6)
     for key, gradient in zip(("dkernel", "dbias", "dx"), gradients, strict=True):
-        assert relative(gradient, golden[key]) < 5e-6, key
+        assert relative(numpy(gradient), golden[key]) < 5e-6, key
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_spectral_normalization_moves_u_at_inference_too(sn_case, case):
     layer, golden = sn_case(case)
     for call in (1, 2):
-        y = layer(golden["x"], training=False)
+        y = numpy(layer(golden["x"], training=False))
         np.testing.assert_allclose(y, golden[f"y_call{call}"], atol=5e-6 * np.abs(golden["y"]).max())
-        np.testing.assert_allclose(layer.u, golden[f"u_call{call}"], atol=5e-6)
+        np.testing.assert_allclose(numpy(layer.u), golden[f"u_call{call}"], atol=5e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_miyato_mode_has_the_gradient_of_constant_u_and_v(sn_case, case):
     layer, golden = sn_case(case, mode="miyato")
     _, gradients = backends.value_and_gradients(
-        lambda: ops.sum(layer(golden["x"], training=True) * golden["r"]), [layer.kernel]
+        lambda: ops.sum(ops.multiply(layer(golden["x"], training=True), golden["r"])), [layer.kernel]
     )
-    assert relative(gradients[0], golden["dkernel_constant_uv"]) < 2e-5
+    assert relative(numpy(gradients[0]), golden["dkernel_constant_uv"]) < 2e-5
 
 
 @pytest.mark.parametrize("prefix", ["lstm", "lstm_last", "bilstm"])
@@ -289,23 +317,24 @@ def test_lstm_with_keras2_gates(goldens, prefix):
     lstm.set_weights([arrays[f"{prefix}.{key}"] for key in keys])
     r = arrays[f"{prefix}.r"]
     (loss, y), gradients = backends.value_and_gradients(
-        lambda: (lambda y: (ops.sum(y * r), y))(lstm(x.value)), [*lstm.trainable_variables, x]
+        lambda: (lambda y: (ops.sum(ops.multiply(y, r)), y))(lstm(x.value)), [*lstm.trainable_variables, x]
     )
-    np.testing.assert_allclose(y, arrays[f"{prefix}.y"], atol=5e-6)
-    np.testing.assert_allclose(loss, arrays[f"{prefix}.loss"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(numpy(y), arrays[f"{prefix}.y"], atol=5e-6)
+    np.testing.assert_allclose(numpy(loss), arrays[f"{prefix}.loss"], rtol=1e-5, atol=1e-5)
     for key, gradient in zip(keys, gradients, strict=False):
-        assert relative(gradient, arrays[f"{prefix}.d{key}"]) < 1e-5, key
-    assert relative(gradients[-1], arrays[f"{prefix}.dx"]) < 1e-5
+        assert relative(numpy(gradient), arrays[f"{prefix}.d{key}"]) < 1e-5, key
+    assert relative(numpy(gradients[-1]), arrays[f"{prefix}.dx"]) < 1e-5
 
 
 def test_batch_norm_phases_and_moving_statistics(goldens):
     arrays = goldens("small")
     layer = metricgan.discriminator().get_layer("batch_norm")
     layer.set_weights([arrays[f"bn.{key}"] for key in ("gamma", "beta", "mean", "var")])
-    np.testing.assert_allclose(layer(arrays["bn.x"], training=False), arrays["bn.y_infer"], atol=1e-5)
-    np.testing.assert_allclose(layer(arrays["bn.x"], training=True), arrays["bn.y_train"], atol=1e-5)
-    np.testing.assert_allclose(layer.moving_mean, arrays["bn.mean_after"], atol=1e-6)
-    np.testing.assert_allclose(layer.moving_variance, arrays["bn.var_after"], atol=1e-6)
+    for training, key in ((False, "bn.y_infer"), (True, "bn.y_train")):
+        output = numpy(layer(arrays["bn.x"], training=training))
+        np.testing.assert_allclose(output, arrays[key], atol=1e-5)
+    np.testing.assert_allclose(numpy(layer.moving_mean), arrays["bn.mean_after"], atol=1e-6)
+    np.testing.assert_allclose(numpy(layer.moving_variance), arrays["bn.var_after"], atol=1e-6)
 
 
 def test_adam_epsilon(goldens):
@@ -315,4 +344,4 @@ def test_adam_epsilon(goldens):
     optimizer.build([parameter])
     for gradient, expected in zip(arrays["adam.grads"], arrays["adam.p"], strict=True):
         optimizer.apply([ops.convert_to_tensor(gradient)])
-        np.testing.assert_allclose(parameter, expected, atol=1e-6)
+        np.testing.assert_allclose(numpy(parameter), expected, atol=1e-6)

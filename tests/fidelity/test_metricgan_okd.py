@@ -6,8 +6,13 @@ from keras import ops
 
 from keras_segan import backends
 from keras_segan.models import metricgan_okd, metricgan_plus, torch_layout
-from keras_segan.training.metric_gan_steps import OKDSteps
-from keras_segan.training.optimizers import TorchAdam, global_norm
+from keras_segan.reproductions import metricgan_okd as recipe
+from keras_segan.training.gradients import global_norm
+from keras_segan.training.optimizers import TorchAdam
+
+from ..helpers import beginning
+
+numpy = ops.convert_to_numpy
 
 
 @pytest.fixture
@@ -16,13 +21,23 @@ def goldens(torch_goldens):
 
 
 @pytest.fixture
-def steps(goldens):
+def judge(goldens):
+    """The game with the recorded discriminator, whatever the generators are."""
     generators = [metricgan_okd.generator(dropout=0.0, name=f"generator_{number}") for number in (0, 1)]
-    for number, generator in enumerate(generators):
-        generator.set_weights(torch_layout.generator(goldens(f"generator{number}_weights")))
     discriminator = metricgan_okd.discriminator(2)
     discriminator.set_weights(torch_layout.discriminator(goldens("discriminator_weights")))
-    return OKDSteps(generators, discriminator, [TorchAdam(5e-4), TorchAdam(5e-4)], TorchAdam(5e-4))
+    return recipe.Game(generators, discriminator)
+
+
+def steps_of(game):
+    return game.steps(("noisy", "clean"), lambda who: TorchAdam(5e-4), 5.0)
+
+
+@pytest.fixture
+def game(goldens, judge):
+    for number, generator in enumerate(judge.generators):
+        generator.set_weights(torch_layout.generator(goldens(f"generator{number}_weights")))
+    return judge
 
 
 @pytest.fixture
@@ -43,91 +58,105 @@ def test_features_and_resynthesis(goldens):
     features, analysis = front_end.analyse(goldens.waveform("noisy_0"))
     # In double precision the same formula is up to 1.24e-6 away from the goldens.
     np.testing.assert_allclose(features, recorded["noisy_0_feat"], atol=1.5e-6)
-    identity = front_end.synthesise(np.ones_like(features), analysis)
-    np.testing.assert_allclose(identity, recorded["noisy_0_resynth_identity"], atol=1e-6)
+    identity, theirs = (
+        front_end.synthesise(np.ones_like(features), analysis),
+        recorded["noisy_0_resynth_identity"],
+    )
+    np.testing.assert_allclose(beginning(identity, theirs), theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize("number", ["0", "1", "causal"])
-def test_generators(goldens, steps, number):
+def test_generators(goldens, game, number):
     recorded, front_end = goldens("generator_forward"), metricgan_plus.front_end()
     if number == "causal":
         generator = metricgan_okd.generator(causal=True)
         generator.set_weights(torch_layout.generator(goldens("generator_causal_weights")))
     else:
-        generator = steps.generators[int(number)]
+        generator = game.generators[int(number)]
     key = f"g{number}" if number != "causal" else number
     features, analysis = front_end.analyse(goldens.waveform("noisy_0"))
-    mask = np.asarray(generator(features[None]))[0]
+    mask = numpy(generator(features[None]))[0]
     np.testing.assert_allclose(mask, recorded[f"{key}_mask_raw"], atol=1e-6)
     np.testing.assert_allclose(front_end.synthesise(mask, analysis), recorded[f"{key}_enh_wav"], atol=1e-6)
 
 
-def test_padded_batch(goldens, steps, feature):
-    recorded = goldens("generator_forward")
+def test_padded_batch(goldens, game):
+    recorded, features = goldens("generator_forward"), goldens("features", whole=True)
     lengths = recorded["batch_lengths"]
     batch = np.zeros((2, lengths[0], 257), np.float32)
     for number, length in enumerate(lengths):
-        batch[number, :length] = feature(f"noisy_{number}")[0]
-    mask = steps.generators[0](batch, mask=np.arange(lengths[0]) < lengths[:, None])
+        batch[number, :length] = features[f"noisy_{number}_feat"]
+    mask = numpy(game.generators[0](batch, mask=np.arange(lengths[0]) < lengths[:, None]))
     for number, length in enumerate(lengths):
         np.testing.assert_allclose(
             mask[number, :length], recorded["g0_batch_mask"][number, :length], atol=1e-6
         )
 
 
-def test_discriminator_gradient_and_steps(goldens, steps, feature):
+def test_discriminator_gradient_and_steps(goldens, judge, feature):
+    game = judge
     recorded = goldens("discriminator_step")
     file = "discriminator_weights"
     clean = feature("clean_0")
     degraded = (recorded["enh_feat"][None], feature("noisy_0"), clean)
     for spectrum, kind in zip(degraded, ("enh", "noisy", "clean"), strict=True):
-        scores = steps.discriminator(steps.pair(spectrum, clean), training=False)
+        scores = numpy(game.discriminator(metricgan_okd.pair(spectrum, clean), training=False))
         np.testing.assert_allclose(scores, recorded[f"eval_score_{kind}"], atol=1e-6)
 
-    before = steps.discriminator.get_weights()
+    before = game.discriminator.get_weights()
     tensors = [ops.convert_to_tensor(x) for x in (degraded[0], clean, recorded["step0_target"])]
     _, gradients = backends.value_and_gradients(
-        lambda: steps.discriminator_loss(*tensors), steps.discriminator.trainable_variables
+        lambda: game.discriminator_loss(*tensors), game.discriminator.trainable_variables
     )
-    np.testing.assert_allclose(global_norm(gradients), recorded["step0_grad_norm_before_clip"], rtol=2e-5)
+    np.testing.assert_allclose(
+        numpy(global_norm(gradients)), recorded["step0_grad_norm_before_clip"], rtol=2e-5
+    )
     goldens.assert_gradients(file, goldens.trained(file), recorded, "step0_grad_before_clip.", gradients)
 
-    steps.discriminator.set_weights(before)
+    game.discriminator.set_weights(before)
+    step = steps_of(game)["discriminator"]
     for number, spectrum in enumerate(degraded):
-        loss, _ = steps.discriminator_step(spectrum, clean, recorded[f"step{number}_target"])
+        logged = step(degraded=spectrum, clean=clean, scores=recorded[f"step{number}_target"])
+        loss = numpy(logged["d_loss"])
         np.testing.assert_allclose(loss, recorded[f"step{number}_loss"], rtol=5e-6)
-        weights = steps.discriminator.get_weights()
+        weights = game.discriminator.get_weights()
         goldens.assert_updated(file, goldens.names(file), recorded, f"step{number}_after.", weights)
 
 
-def test_generator_gradients_and_steps_with_distillation(goldens, steps, feature):
+def test_generator_gradients_and_steps_with_distillation(goldens, game, feature):
     recorded = goldens("generator_step")
     noisy, clean = ops.convert_to_tensor(feature("noisy_0")), ops.convert_to_tensor(feature("clean_0"))
     names = goldens.names("generator0_weights")
-    before = steps.discriminator.get_weights()
-    enhanced = [steps.enhanced(number, noisy) for number in (0, 1)]
-    assert float(recorded["alpha"]) == steps.alpha
+    before = game.discriminator.get_weights()
+    enhanced = [game.enhanced(number, noisy) for number in (0, 1)]
+    assert float(recorded["alpha"]) == game.alpha
     for number in (0, 1):
-        losses, gradients = backends.value_and_gradients(
-            lambda number=number: steps.generator_loss(number, noisy, clean, [enhanced[1 - number]]),
-            steps.generators[number].trainable_variables,
+        (total, parts), gradients = backends.value_and_gradients(
+            lambda number=number: game.generator_loss(number, noisy, clean, [enhanced[1 - number]]),
+            game.generators[number].trainable_variables,
         )
         theirs = [recorded[f"g{number}_loss_{part}"] for part in ("total", "metric", "kd")]
-        np.testing.assert_allclose(losses, theirs, rtol=1e-6)
+        np.testing.assert_allclose(
+            [float(numpy(x)) for x in (total, parts["metric_loss"], parts["imitation_loss"])],
+            theirs,
+            rtol=1e-6,
+        )
         norm = recorded[f"g{number}_grad_norm_before_clip"]
-        np.testing.assert_allclose(global_norm(gradients), norm, rtol=2e-5)
+        np.testing.assert_allclose(numpy(global_norm(gradients)), norm, rtol=2e-5)
         prefix = f"g{number}_grad_before_clip."
         goldens.assert_gradients(f"generator{number}_weights", names, recorded, prefix, gradients)
 
-    steps.discriminator.set_weights(before)
-    losses = steps.generator_step(feature("noisy_0"), feature("clean_0"))
+    game.discriminator.set_weights(before)
+    logged = steps_of(game)["generator"](noisy=feature("noisy_0"), clean=feature("clean_0"))
+    kinds = ("loss", "metric_loss", "imitation_loss")
+    losses = [[float(numpy(logged[f"g{n}_{kind}"])) for kind in kinds] for n in (1, 2)]
     theirs = [[recorded[f"g{n}_loss_{part}"] for part in ("total", "metric", "kd")] for n in (0, 1)]
     np.testing.assert_allclose(losses, theirs, rtol=1e-6)
-    for number, generator in enumerate(steps.generators):
+    for number, generator in enumerate(game.generators):
         file = f"generator{number}_weights"
         goldens.assert_updated(file, names, recorded, f"g{number}_after.", generator.get_weights())
     names = goldens.names("discriminator_weights")
-    moved = steps.discriminator.get_weights()
+    moved = game.discriminator.get_weights()
     for name, ours, theirs in goldens.compared(
         "discriminator_weights", names, recorded, "g1_D_after.", moved
     ):

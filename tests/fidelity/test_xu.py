@@ -1,5 +1,6 @@
 """sednn's features, scaler, network, training steps and inference against the released program."""
 
+import dataclasses
 import json
 
 import keras
@@ -8,29 +9,37 @@ import pytest
 
 from keras_segan import audio, backends, dsp
 from keras_segan.data import sources
+from keras_segan.data.examples.stored import Stored
 from keras_segan.data.mixing import Mixer, mix_sednn, tile
-from keras_segan.data.segments import SegmentStore
 from keras_segan.front_ends import LogSpectrumFrontEnd
 from keras_segan.models import xu as networks
 from keras_segan.reproductions import xu
-from keras_segan.training.regression import LOSSES, RegressionSteps
+from keras_segan.training.player import Player
+from keras_segan.training.step import Step, fetch
 
-CONFIG = xu.VARIANTS["code-mini"]
+SETTINGS = xu.VARIANTS["code-mini"]
 
 
 class Goldens:
     """The recorded arrays and what is needed to make ours."""
 
-    def __init__(self, folder, data):
-        self.facts = json.loads((folder / "manifest.json").read_text())
-        self.arrays = np.load(folder / "sednn.npz")
-        self.data = data
+    def __init__(self, recorded, shared):
+        self.facts = json.loads(shared("goldens/sednn/manifest.json").read_text())
+        self.recorded, self.shared = recorded, shared
+        self.arrays = recorded("sednn/sednn")
+
+    @property
+    def data(self):
+        """The recorded audio."""
+        return self.shared("data/sednn_mini")
 
     def __getitem__(self, key):
+        if key not in self.arrays:  # only of use together with the audio
+            self.arrays = self.recorded("sednn/sednn", whole=True)
         return self.arrays[key]
 
     def front_end(self):
-        return xu.front_end(CONFIG, self["scaler.mean"], self["scaler.scale"])
+        return xu.front_end(SETTINGS, self["scaler.mean"], self["scaler.scale"])
 
     def network(self):
         """The network with the weights that the original's were drawn as."""
@@ -58,8 +67,8 @@ class Goldens:
 
 
 @pytest.fixture(scope="module")
-def goldens(shared):
-    return Goldens(shared("goldens/sednn"), shared("data/sednn_mini"))
+def goldens(recorded, shared):
+    return Goldens(recorded, shared)
 
 
 def close(ours, theirs, tolerance):
@@ -82,8 +91,8 @@ def test_spectra(goldens):
 
 def stored(goldens, split, spectra, folder):
     """Compares the segments of log spectra with the packed features; returns the store."""
-    store = SegmentStore.create(folder, spectra, 257, CONFIG.context, CONFIG.segment_hop)
-    x, y = store.batch(np.arange(len(store)))
+    store = Stored.create(folder, spectra, xu.layout(SETTINGS))
+    x, y = store.batch(np.arange(len(store))).values()
     facts = goldens.facts[f"packed_{split}"]
     assert [list(x.shape), list(y.shape)] == [facts["x_shape"], facts["y_shape"]]
     pairs = [
@@ -100,8 +109,8 @@ def ordered_mixtures(goldens, split):
     """The mixtures in the order of the original's feature files: by utterance, then noise."""
     found = sources.recognise(goldens.data)
     mixer = Mixer(found.speech[split], found.noise[split])
-    noises = CONFIG.magnification if split == "train" else None
-    mixtures = sorted(mixer.plan(CONFIG.levels, noises, CONFIG.mixing_seed), key=lambda m: m.id)
+    noises = SETTINGS.magnification if split == "train" else None
+    mixtures = sorted(mixer.plan(SETTINGS.snrs, noises, SETTINGS.mixing_seed), key=lambda m: m.id)
     names = [mixture.id.removesuffix(".0dB") + ".p" for mixture in mixtures]
     assert names == goldens.facts[f"{split}_feature_order"]
     return mixer, mixtures
@@ -109,7 +118,7 @@ def ordered_mixtures(goldens, split):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_packed_features_and_scaler(goldens, split, tmp_path):
-    front = xu.front_end(CONFIG)
+    front = xu.front_end(SETTINGS)
     mixer, mixtures = ordered_mixtures(goldens, split)
     waveforms = (mixer.mix(mixture) for mixture in mixtures)
     spectra = ((front.log_spectrum(noisy), front.log_spectrum(clean)) for clean, noisy in waveforms)
@@ -117,17 +126,17 @@ def test_packed_features_and_scaler(goldens, split, tmp_path):
     for ours, theirs in pairs:
         close(ours, theirs, 5e-6)
     if split == "train":
-        scaled = xu.normalised_by(store, CONFIG)
+        scaled = xu.normalised_by(store, SETTINGS)
         close(scaled.mean, goldens["scaler.mean"], 5e-6)
         close(scaled.scale, goldens["scaler.scale"], 5e-6)
 
 
 def test_features_of_the_files_that_a_run_mixes(goldens, tmp_path):
     """Single precision of the files shows in 1 of 10,000 log values, where a bin is nearly empty."""
-    manifest = sources.mix(sources.recognise(goldens.data), tmp_path, **xu.mixing(CONFIG))
+    manifest = sources.mix(sources.recognise(goldens.data), tmp_path, **xu.mixing(SETTINGS))
     utterances = {u.id: u for u in manifest.utterances}
     _, mixtures = ordered_mixtures(goldens, "train")
-    spectra = xu.log_spectra(CONFIG, tuple(utterances[mixture.id] for mixture in mixtures))
+    spectra = xu.log_spectra(SETTINGS, tuple(utterances[mixture.id] for mixture in mixtures))
     _, pairs = stored(goldens, "train", spectra, tmp_path / "features")
     for ours, theirs in pairs:
         error = np.abs(ours - theirs) / np.abs(theirs).max()
@@ -147,9 +156,9 @@ def test_forward_gradients_and_steps(goldens):
     close(keras.ops.convert_to_numpy(network(x)), goldens["forward.pred"], 1e-5)
 
     loss, gradients = backends.value_and_gradients(
-        lambda: LOSSES["mae"](network(x), y), network.trainable_variables
+        lambda: xu.LOSSES["mae"](network(x), keras.ops.convert_to_tensor(y)), network.trainable_variables
     )
-    assert float(loss) == pytest.approx(goldens.facts["loss"], rel=1e-5)
+    assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(goldens.facts["loss"], rel=1e-5)
 
     def gradient_agrees(stored, ours, key):
         assert np.linalg.norm(ours - stored) < 2e-5 * np.linalg.norm(stored), key
@@ -159,13 +168,14 @@ def test_forward_gradients_and_steps(goldens):
     def step_agrees(stored, ours, key):
         assert np.mean(np.abs(ours - stored) < 1e-6) > 0.99, key
 
-    steps = RegressionSteps(network, xu.optimizer(CONFIG), LOSSES[CONFIG.loss])
-    losses = []
+    player = Player("dnn", (network,), xu.make_optimizer(SETTINGS), xu.training_loss(SETTINGS, network))
+    step = Step([player], {"context": x.shape, "target": y.shape})
+    logged = []
     for number in (1, 2, 3):
-        losses.append(steps.train(x, y))
+        logged.append(step(context=x, target=y))
         if number != 2:
             goldens.agrees(f"step{number}", network.get_weights(), step_agrees)
-    np.testing.assert_allclose(losses, goldens["step_losses"], rtol=1e-5)
+    np.testing.assert_allclose(fetch(logged)["dnn_loss"], goldens["step_losses"], rtol=1e-5)
 
 
 def test_inference(goldens):
@@ -190,7 +200,7 @@ def test_resynthesis_of_what_was_not_changed():
 
 def test_parameters_are_those_of_port_and_paper():
     def parameters(variant, **changes):
-        return xu.build(xu.Config(**{**vars(xu.VARIANTS[variant]), **changes})).count_params()
+        return xu.build(dataclasses.replace(xu.VARIANTS[variant], **changes)).count_params()
 
     assert parameters("code-full") == 12_605_697
     assert parameters("paper") == 11_829_377

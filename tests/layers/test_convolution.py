@@ -9,8 +9,10 @@ from keras_segan import backends, kernels
 from keras_segan.layers import SpectralNormalization, TiledConv2D
 from keras_segan.layers.convolution import tiled_convolution
 
+from ..helpers import examples
 
-@settings(max_examples=20, deadline=None)
+
+@settings(max_examples=examples(20), deadline=None)
 @given(
     st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 4)),
     st.tuples(st.integers(1, 16), st.integers(1, 16)),
@@ -130,7 +132,7 @@ def test_what_it_cannot_do_is_refused(wrong):
 
 
 @pytest.mark.skipif(kernels.find("convolution") is None, reason="this backend has no kernel of its own")
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     st.tuples(st.integers(1, 2), st.integers(1, 9), st.sampled_from([1, 3, 49])),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),

@@ -11,6 +11,8 @@ from keras import ops
 from keras_segan import backends
 from keras_segan.layers import recurrent
 
+from ..helpers import examples
+
 FEATURES, UNITS = 5, 4
 GATES = (recurrent.keras2_hard_sigmoid, "sigmoid")
 
@@ -71,14 +73,14 @@ def assert_same(kind, gates, mask, masked):
 
 @pytest.mark.parametrize("gates", GATES)
 @pytest.mark.parametrize("kind", ["lstm", "bidirectional"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(batch=st.integers(1, 2), frames=st.integers(1, 130))
 def test_equals_keras(kind, gates, batch, frames):
     assert_same(kind, gates, np.ones((batch, frames), bool), masked=False)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "bidirectional"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(lengths=st.lists(st.integers(1, 70), min_size=2, max_size=2), holes=st.booleans())
 def test_equals_keras_with_a_mask(kind, lengths, holes):
     """Padding on the right, as of utterances of different lengths, and any holes."""
@@ -89,7 +91,7 @@ def test_equals_keras_with_a_mask(kind, lengths, holes):
     assert_same(kind, "sigmoid", mask, masked=True)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(frames=st.integers(1, 100), more=st.integers(1, 90))
 def test_what_is_in_the_padding_does_not_matter(frames, more):
     layer = make("bidirectional", recurrent.keras2_hard_sigmoid, "compiled")

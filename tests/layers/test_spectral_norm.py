@@ -3,8 +3,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
 from keras_segan.layers import SpectralNormalization
+
+from ..helpers import examples
+
+
+def array(value):
+    return ops.convert_to_numpy(value)
+
+
+def ones(*shape):
+    return np.ones(shape, np.float32)
 
 
 def largest_singular_value(kernel):
@@ -19,7 +30,7 @@ def seed():
 def converged(layer, x):
     layer(x)
     for _ in range(300):
-        layer.power_iteration(layer.kernel.value, training=True)
+        layer.power_iteration(ops.convert_to_tensor(layer.kernel), training=True)
     return layer
 
 
@@ -27,22 +38,21 @@ def converged(layer, x):
 @pytest.mark.parametrize("kind", ["dense", "conv1d", "conv2d"])
 def test_the_kernel_applied_has_norm_one(mode, kind):
     inner, x = {
-        "dense": (keras.layers.Dense(6), np.ones((2, 4))),
-        "conv1d": (keras.layers.Conv1D(6, 3), np.ones((2, 9, 4))),
-        "conv2d": (keras.layers.Conv2D(6, 3), np.ones((2, 9, 9, 4))),
+        "dense": (keras.layers.Dense(6), ones(2, 4)),
+        "conv1d": (keras.layers.Conv1D(6, 3), ones(2, 9, 4)),
+        "conv2d": (keras.layers.Conv2D(6, 3), ones(2, 9, 9, 4)),
     }[kind]
     layer = converged(SpectralNormalization(inner, mode=mode), x)
-    plain = inner(x)
-    sigma = largest_singular_value(np.asarray(inner.kernel))
-    np.testing.assert_allclose(layer(x), plain / sigma, atol=1e-4)
+    sigma = largest_singular_value(array(inner.kernel))
+    np.testing.assert_allclose(array(layer(x)), array(inner(x)) / sigma, atol=1e-4)
 
 
 def test_the_kernel_itself_stays():
     layer = SpectralNormalization(keras.layers.Dense(6))
     layer.build((None, 4))
-    before = np.array(layer.kernel)
-    layer(np.ones((2, 4)), training=True)
-    np.testing.assert_array_equal(layer.kernel, before)
+    before = array(layer.kernel)
+    layer(ones(2, 4), training=True)
+    np.testing.assert_array_equal(array(layer.kernel), before)
 
 
 def test_weights_are_in_the_order_of_the_original():
@@ -56,21 +66,21 @@ def test_u_moves_at_inference_only_in_mode_keras2():
     for mode, moves in (("keras2", True), ("miyato", False)):
         layer = SpectralNormalization(keras.layers.Dense(6), mode=mode)
         layer.build((None, 4))
-        before = np.array(layer.u)
-        layer(np.ones((2, 4)), training=False)
-        assert np.array_equal(before, layer.u) != moves
+        before = array(layer.u).copy()
+        layer(ones(2, 4), training=False)
+        assert np.array_equal(before, array(layer.u)) != moves
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.floats(0.1, 100))
 def test_the_output_does_not_depend_on_the_kernel_s_scale(factor):
     layer = SpectralNormalization(keras.layers.Dense(6, use_bias=False))
     layer.build((None, 4))
-    x, u = np.random.default_rng(0).normal(size=(3, 4)), np.array(layer.u)
-    first = layer(x)
+    x, u = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32), array(layer.u).copy()
+    first = array(layer(x))
     layer.kernel.assign(layer.kernel * factor)
     layer.u.assign(u)
-    np.testing.assert_allclose(layer(x), first, atol=1e-5)
+    np.testing.assert_allclose(array(layer(x)), first, atol=1e-5)
 
 
 def test_wrong_use():

@@ -7,8 +7,10 @@ from keras import ops
 from keras_segan import backends, dsp
 from keras_segan.layers import stft
 
+from ..helpers import examples
 
-@settings(max_examples=20, deadline=None)
+
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(1, 3000), st.sampled_from([(512, 256), (64, 16)]), st.sampled_from(dsp.WINDOWS[:2]))
 def test_equals_the_one_in_numpy_and_inverts(samples, sizes, window):
     x = np.random.default_rng(samples).normal(0, 0.1, (2, samples)).astype("float32")

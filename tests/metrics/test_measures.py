@@ -192,3 +192,11 @@ def test_another_rate_is_resampled_and_noted(speech):
     pair = Pair(audio.resample(clean, RATE, 44100), audio.resample(noisy, RATE, 44100), 44100)
     assert pair.notes == ["resampled from 44100 to 16000 Hz"]
     assert np.mean(pair.ssnr) == pytest.approx(np.mean(Pair(clean, noisy, RATE).ssnr), abs=0.05)
+
+
+def test_si_sdr_has_two_definitions_which_an_offset_tells_apart():
+    clean, processed = signal(1), signal(1) + 0.05 * signal(2) + 0.5
+    without, with_mean = (metrics.get(name) for name in ("si-sdr", "si-sdr-with-mean"))
+    assert without.definition != with_mean.definition
+    assert without.function(clean, processed, RATE) > 20
+    assert with_mean.function(clean, processed, RATE) < 5

@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -78,6 +79,14 @@ def run_folder(tmp_path):
     for name in ("u4", "u2", "u0"):
         showcase.write(folder, name, {kind: waveform(name, kind) for kind in showcase.SOUNDS}, RATE)
     return folder
+
+
+@pytest.fixture
+def bare_folder(run_folder):
+    """A run of one utterance without sounds: a page of it has no pictures and is made fast."""
+    shutil.rmtree(run_folder / "report")
+    (run_folder / "scores.csv").write_text("system,id,stoi\nnoisy,a,0.5\nlast,a,0.6\n")
+    return run_folder
 
 
 def written(folder):
@@ -254,22 +263,21 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: repr(damage[:8]))
 @pytest.mark.parametrize("name", ["result.json", "config.json", "env.json", "scores.csv", "log.csv"])
-def test_a_damaged_file_is_one_sentence(run_folder, name, damage, capsys):
-    (run_folder / name).write_bytes(damage)
+def test_a_damaged_file_is_one_sentence(bare_folder, name, damage, capsys):
+    (bare_folder / name).write_bytes(damage)
     harmless = name == "log.csv" or (name == "env.json" and damage == b"{}")
-    code = run_command(["report", str(run_folder)])
+    code = run_command(["report", str(bare_folder)])
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert code == 1 or (harmless and code == 0)
     if code:
         assert len(said.strip().splitlines()) == 1
-        assert str(run_folder) in said
+        assert str(bare_folder) in said
 
 
 @pytest.mark.parametrize("value", [None, True, 3, -1.5, "text", [], {}, [[]], 10**400, [1, 2, 3]])
-def test_any_value_of_another_type_is_one_sentence_with_its_place(run_folder, value):
-    path = run_folder / "result.json"
-    (run_folder / "scores.csv").write_text("system,id,stoi\nnoisy,a,0.5\nlast,a,0.6\n")  # few pictures
+def test_any_value_of_another_type_is_one_sentence_with_its_place(bare_folder, value):
+    path = bare_folder / "result.json"
     places = [(key,) for key in stored.CONTENT]
     places += [("rows", 1, key) for key in stored.ROW] + [("claims", 0, key) for key in stored.CLAIM]
     places += [("paper", "title"), ("data", "counts"), ("details", "target")]
@@ -280,7 +288,7 @@ def test_any_value_of_another_type_is_one_sentence_with_its_place(run_folder, va
             inner = inner[step]
         inner[place[-1]] = value
         path.write_text(json.dumps(whole))
-        text, error = page_or_error(run_folder)
+        text, error = page_or_error(bare_folder)
         assert text.startswith("<!doctype html>") or (str(path) in error and place[-1] in error)
 
 
@@ -312,7 +320,7 @@ def test_a_missing_key_is_named(run_folder):
         '"',
     ],
 )
-def test_odd_scores_are_shown_or_named(run_folder, table):
-    (run_folder / "scores.csv").write_text(table, encoding="utf-8")
-    text, error = page_or_error(run_folder)
+def test_odd_scores_are_shown_or_named(bare_folder, table):
+    (bare_folder / "scores.csv").write_text(table, encoding="utf-8")
+    text, error = page_or_error(bare_folder)
     assert "A title with" in text or "scores.csv" in error

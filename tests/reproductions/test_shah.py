@@ -11,6 +11,7 @@ from keras_segan.models.registry import load_model
 from keras_segan.reproduction import recipe, run
 from keras_segan.reproduction.settings import changed, listed
 from keras_segan.reproductions import shah
+from keras_segan.training.loop import Stopped
 from keras_segan.training.run_folder import Run
 from keras_segan.wiener import WienerFilter
 
@@ -173,3 +174,18 @@ def test_the_published_table_is_complete():
     assert published["v-GAN", "covl"] == 1.91
     assert {definition for _, definition in published} == set(shah.outcome(SMALL).metrics)
     assert set(shah.SYSTEMS.values()) < {row for row, _ in published}
+
+
+def test_a_run_that_is_stopped_in_an_epoch_goes_on(manifest, tmp_path):
+    small = dataclasses.replace(SMALL, model="all")
+    run = Run.create(tmp_path / "run", dataclasses.asdict(small), quiet=True, stop_after=0)
+    backends.make_deterministic(0)
+    with pytest.raises(Stopped):
+        shah.fit(small, manifest, run)
+    assert not run.log
+    resumed, run = fit(small, manifest, tmp_path / "run", resume=True)
+    whole, other = fit(small, manifest, tmp_path / "whole")
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(run.log, other.log, strict=True):
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}

@@ -16,6 +16,7 @@ from keras_segan.reproduction import recipe
 from keras_segan.reproduction import run as runs
 from keras_segan.reproduction.settings import changed, differences, listed
 from keras_segan.reproductions import xu
+from keras_segan.training.loop import Stopped
 from keras_segan.training.player import Player
 from keras_segan.training.run_folder import Run
 from keras_segan.training.step import Step
@@ -292,3 +293,18 @@ def test_a_run_mixes_trains_and_gives_a_table_by_noise(folder, tmp_path):
     mixed = Manifest.read(out / "data" / "manifest.csv")
     size = sum(file.stat().st_size for file in (out / "data").rglob("*.wav"))
     assert runs._mixed_bytes(mixed) == pytest.approx(size, rel=0.01)
+
+
+def test_a_run_that_is_stopped_leaves_no_features_and_goes_on(manifest, tmp_path):
+    settings = dataclasses.replace(SMALL, iterations=6, log_interval=4)
+    run = Run.create(tmp_path / "run", dataclasses.asdict(settings), quiet=True, stop_after=0)
+    backends.make_deterministic(0)
+    with pytest.raises(Stopped):
+        xu.fit(settings, manifest, run)
+    assert not list((tmp_path / "run" / "features").iterdir())
+    resumed, run = fit(settings, manifest, tmp_path / "run", resume=True)
+    whole, other = fit(settings, manifest, tmp_path / "whole")
+    for ours, theirs in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(run.log, other.log, strict=True):
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_segan import recipe
 from keras_segan.data import mini
 from keras_segan.front_ends import SpectralMaskFrontEnd
 from keras_segan.models import metricgan, registry
 from keras_segan.models.base import Enhancer
+from keras_segan.reproduction import recipe
+from keras_segan.reproduction.tables import Row
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -37,15 +38,34 @@ def run_folder(tmp_path):
     folder.mkdir()
     Enhancer(metricgan.generator(units=4, hidden=5), SpectralMaskFrontEnd()).save(folder / "model.keras")
     settings = {"paper": "metricgan", "variant": "mini", "metric": "ssnr", "seed": 1, "epochs": 2}
-    (folder / "config.json").write_text(json.dumps(settings))
-    row = {"system": "last", "metric": "SSNR", "definition": "ssnr", "published": None, "reproduced": 1.0}
-    (folder / "scores.json").write_text(json.dumps([{**row, "interval": [0, 2], "count": 2}]))
+    (folder / "config.json").write_text(json.dumps({"format": 2, **settings}))
+    write_result(folder, None)
     (folder / "log.csv").write_text("epoch,validation_ssnr\n1,-1.5\n2,2.25\n")
     (folder / "scores.csv").write_text("system,id,ssnr\nnoisy,a,0\nlast,a,1\n")
     manifest = mini.prepare(tmp_path / "data")
     rows = manifest.split("test") or manifest.split("validation")
     type(manifest)(rows[:3], "mini").write(tmp_path / "manifest.csv")
     return folder
+
+
+def write_result(folder, published):
+    """Writes a result with one line, for the target."""
+    words = dict.fromkeys(("recipe", "title", "variant", "length", "backend", "commit"), "x")
+    lists = {name: [] for name in ("facts", "reasons", "claims", "notes")}
+    row = Row("last", "SSNR", "ssnr", published, 1.0, (0.0, 2.0), 2)
+    content = {
+        "format": 2,
+        "outcome": "enhancement",
+        "paper": dict.fromkeys(("title", "authors", "venue", "url"), "x"),
+        "choice": {},
+        "seed": 1,
+        "data": dict.fromkeys(("corpus", "title", "counts", "split"), "x"),
+        "details": {"target": "ssnr"},
+        "rows": [dataclasses.asdict(row)],
+        **words,
+        **lists,
+    }
+    (folder / "result.json").write_text(json.dumps(content))
 
 
 def add(tool, run_folder, *more):
@@ -93,8 +113,7 @@ def test_a_model_that_helps_is_registered(tool, run_folder, monkeypatch):
 
 def test_published_numbers_of_other_data_are_left_out(tool, run_folder, monkeypatch):
     monkeypatch.setattr(tool, "require_improvement", lambda result, target: None)
-    rows = json.loads((run_folder / "scores.json").read_text())
-    (run_folder / "scores.json").write_text(json.dumps([{**rows[0], "published": 2.5}]))
+    write_result(run_folder, 2.5)
     for flag, expected in (("--published", 2.5), ("--no-published", None)):
         assert add(tool, run_folder, "--metrics", "ssnr", "--force", flag).exit_code == 0
         entry = tomllib.loads((run_folder.parent / "models" / "registry.toml").read_text())["tiny"]
@@ -137,9 +156,9 @@ def test_registries_are_written_as_they_are_read(tool):
 
 
 def test_the_command_names_what_was_changed(tool):
-    module = recipe.load("metricgan")
+    known = recipe.load("metricgan")
     settings = {
-        **json.loads(json.dumps(vars(module.VARIANTS["mini"]))),
+        **json.loads(json.dumps(vars(known.variants["mini"]))),
         "paper": "metricgan",
         "variant": "mini",
     }
@@ -151,7 +170,7 @@ def test_the_command_names_what_was_changed(tool):
 
 
 def test_a_recipe_that_counts_iterations_names_no_epochs(tool):
-    config = dataclasses.asdict(recipe.load("xu").VARIANTS["read"])
+    config = dataclasses.asdict(recipe.load("xu").variants["read"])
     settings = {**config, "paper": "xu", "variant": "read", "iterations": 8000, "noise_frames": 6}
     assert tool.length(settings) == {"iterations": 8000}
     assert tool.command_of(settings, "M.csv") == (

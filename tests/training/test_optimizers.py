@@ -38,7 +38,7 @@ def test_adam_without_the_one_pass_is_the_same(monkeypatch):
     gradients = random.normal(scale=1e-3, size=(5, 4)).astype("float32")
     start = np.zeros(4, "float32")
     fast, _ = moved(TorchAdam(1e-2), gradients, start)
-    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    monkeypatch.setattr("keras_segan.kernels.find", lambda name: None)
     plain, _ = moved(TorchAdam(1e-2), gradients, start)
     np.testing.assert_allclose(plain, fast, rtol=1e-5)
 

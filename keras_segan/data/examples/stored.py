@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,15 +100,15 @@ class Stored(Examples):
     def __enter__(self) -> "Stored":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the files."""
         os.close(self._frames)
         os.close(self._places)
 
-    def remove(self):
+    def remove(self) -> None:
         """Closes and deletes the files."""
         self.close()
         for name in _FILES:
@@ -162,7 +163,7 @@ class Stored(Examples):
         return np.frombuffer(os.pread(descriptor, count * kind.itemsize, int(start) * kind.itemsize), kind)
 
 
-def _write(folder: Path, spectra: Iterable[Pair], layout: Layout):
+def _write(folder: Path, spectra: Iterable[Pair], layout: Layout) -> None:
     written = 0
     padding = layout.context if layout.repeat_edges else 0
     with open(folder / _FILES[0], "wb") as frames, open(folder / _FILES[1], "wb") as places:
@@ -177,7 +178,7 @@ def _write(folder: Path, spectra: Iterable[Pair], layout: Layout):
             written += len(both) + 2 * padding
 
 
-def permuted(positions: np.ndarray, count: int, seed) -> np.ndarray:
+def permuted(positions: np.ndarray, count: int, seed: Any) -> np.ndarray:
     """Looks positions up in a random permutation of 0..count-1 that is never written down.
 
     A Feistel network of four rounds permutes the next power of four; what lands beyond `count` is sent
