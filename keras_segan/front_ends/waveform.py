@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class WaveformFrontEnd:
         seed: int = 0,
         sample_rate: int = SAMPLE_RATE,
         rows_at_once: int = 8,
-    ):
+    ) -> None:
         self.length = values.whole("length", length, 2)
         self.overlap = values.whole("overlap", overlap, 0, length // 2)
         self.emphasis = values.number("emphasis", emphasis, 0.0, 1.0)
@@ -118,7 +119,7 @@ class WaveformFrontEnd:
         """
         return self._emphasised(self._scaled(waveform, _extremes(waveform)))
 
-    def _scaled(self, waveform, extremes):
+    def _scaled(self, waveform: np.ndarray, extremes: tuple[Any, Any]) -> np.ndarray:
         waveform = np.asarray(waveform, np.float32)
         if self.scale == "int16":
             return np.float32(2 / 65535) * (waveform * np.float32(32768) - np.float32(32767)) + np.float32(1)
@@ -127,7 +128,7 @@ class WaveformFrontEnd:
             return (2 * (waveform - low) / np.maximum(high - low, 1e-12) - 1).astype(np.float32)
         return waveform
 
-    def _emphasised(self, waveform):
+    def _emphasised(self, waveform: np.ndarray) -> np.ndarray:
         return dsp.pre_emphasis(waveform, self.emphasis) if self.emphasis else waveform
 
     def noise(self, rows: int) -> np.ndarray:
@@ -173,7 +174,7 @@ class WaveformFrontEnd:
             joined = (joined + 1) * ((high - low) / 2) + low
         return joined.astype(np.float32)
 
-    def _joined(self, chunks):
+    def _joined(self, chunks: np.ndarray) -> np.ndarray:
         if not self.overlap:
             return chunks.reshape(-1)
         ramp = (np.arange(self.overlap) + np.float32(0.5)) / np.float32(self.overlap)
@@ -182,17 +183,17 @@ class WaveformFrontEnd:
         weighted[:-1, self.hop :] *= ramp[::-1]
         return dsp.overlap_add(weighted, self.hop)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return dict(vars(self))
 
     @classmethod
-    def from_config(cls, config: dict) -> "WaveformFrontEnd":
+    def from_config(cls, config: dict[str, Any]) -> "WaveformFrontEnd":
         """The front end from its configuration."""
         return cls(**config)
 
 
-def _extremes(waveform: np.ndarray) -> tuple:
+def _extremes(waveform: np.ndarray) -> tuple[Any, Any]:
     """Returns the smallest and the largest sample, of several signals `(count, samples)` as columns."""
     if waveform.ndim == 1:
         return float(waveform.min()), float(waveform.max())

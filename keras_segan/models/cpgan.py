@@ -5,6 +5,7 @@ marked "ours" in the ledger beside the recipe.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -64,7 +65,7 @@ def generator(
     return keras.Model(noisy, _convolution(1, kernel, "enhanced", activation="tanh")(x), name=name)
 
 
-def dense_block(x, width: int, growth: int, kernel: int, name: str):
+def dense_block(x: Any, width: int, growth: int, kernel: int, name: str) -> Any:
     """Four convolutions that see all before them, the last one added to the input, and one that halves.
 
     Args:
@@ -136,7 +137,7 @@ def local_discriminator(
     return keras.Model(segment, layers.Dense(1, name="score")(x), name=name)
 
 
-def segments(pairs, positions):
+def segments(pairs: Any, positions: Any) -> Any:
     """Takes segments out of pairs.
 
     Args:
@@ -152,7 +153,7 @@ def segments(pairs, positions):
     return ops.reshape(taken, (-1, shape[2], 2))
 
 
-def _fused(features: list, lateral: int, kernel: int):
+def _fused(features: list[Any], lateral: int, kernel: int) -> Any:
     """Goes down the pyramid and puts its levels together at the length of the finest."""
     x = features[-1]
     pyramid = [x]
@@ -169,14 +170,14 @@ def _fused(features: list, lateral: int, kernel: int):
     return _activated(_convolution(lateral, kernel, "fusion")(x), "fusion")
 
 
-def _doubled(x, width: int, kernel: int, name: str):
+def _doubled(x: Any, width: int, kernel: int, name: str) -> Any:
     return _convolution(width, kernel, name)(layers.UpSampling1D(2, name=f"{name}_up")(x))
 
 
-def _activated(x, name: str):
+def _activated(x: Any, name: str) -> Any:
     return ChannelPReLU(name=f"{name}_prelu")(x)
 
 
-def _convolution(width: int, kernel: int, name: str, **kwargs) -> layers.Conv1D:
+def _convolution(width: int, kernel: int, name: str, **kwargs: Any) -> layers.Conv1D:
     initial = segan.initial_kernel()
     return layers.Conv1D(width, kernel, padding="same", kernel_initializer=initial, name=name, **kwargs)

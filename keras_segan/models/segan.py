@@ -5,6 +5,7 @@ axis; the weights come in the original's order. Keras pads 14 zeros before and 1
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -123,13 +124,13 @@ def discriminator(
 
 
 def convolutions(
-    inputs: list,
+    inputs: list[Any],
     depths: Sequence[int],
     kernel: int,
     bias: bool,
     normalisation: str = "virtual",
     groups: int = 1,
-) -> list:
+) -> list[Any]:
     """Sends several batches through the discriminator's convolutions together.
 
     Args:
@@ -155,7 +156,7 @@ def convolutions(
     return x
 
 
-def pair(wave, noisy):
+def pair(wave: Any, noisy: Any) -> Any:
     """Returns what the discriminator sees of a waveform: beside it the noisy one, `(batch, length, 2)`."""
     return ops.concatenate([wave, noisy], axis=-1)
 

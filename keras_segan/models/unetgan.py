@@ -6,6 +6,7 @@ then scale, offset, moving mean and moving variance of its batch normalisation. 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -98,12 +99,12 @@ def discriminator(
     return keras.Model(judged, _convolution(1, 1, x.shape[-1], "logits")(x), name=name)
 
 
-def pair(noisy, candidate):
+def pair(noisy: Any, candidate: Any) -> Any:
     """Returns what the discriminator sees, `(batch, length, 2)`: the noisy waveform comes first."""
     return ops.concatenate([noisy, candidate], axis=-1)
 
 
-def _down(x, levels: int, interval: int) -> tuple:
+def _down(x: Any, levels: int, interval: int) -> tuple[Any, list[Any]]:
     if x.shape[1] % 2**levels:
         raise ValueError(f"A window of {x.shape[1]} samples cannot be halved {levels} times.")
     skips = []
@@ -114,7 +115,7 @@ def _down(x, levels: int, interval: int) -> tuple:
     return x, skips
 
 
-def _up(x, skips: list, noisy=None):
+def _up(x: Any, skips: list[Any], noisy: Any = None) -> Any:
     for number, skip in enumerate(reversed(skips)):
         x = LinearUpsampling(name=f"up_{number}")(x)
         x = layers.Concatenate(name=f"skip_{number}")([x, skip])
@@ -124,15 +125,19 @@ def _up(x, skips: list, noisy=None):
     return layers.Activation("tanh", name="enhanced")(_convolution(1, 1, x.shape[-1], "out")(x))
 
 
-def _block(x, width: int, kernel: int, name: str, dilation: int = 1, strides: int = 1):
+def _block(x: Any, width: int, kernel: int, name: str, dilation: int = 1, strides: int = 1) -> Any:
     convolution = _convolution(width, kernel, x.shape[-1], name, dilation_rate=dilation, strides=strides)
     x = UnbiasedBatchNormalization(name=f"{name}_norm")(convolution(x))
     return layers.LeakyReLU(SLOPE, name=f"{name}_leaky")(x)
 
 
-def _convolution(width: int, kernel: int, channels: int, name: str, **kwargs) -> layers.Conv1D:
+def _convolution(width: int, kernel: int, channels: int, name: str, **kwargs: Any) -> layers.Conv1D:
     """PyTorch's initial weights: kernel and bias uniform within 1 / sqrt(inputs)."""
     limit = (kernel * channels) ** -0.5
     initial = [keras.initializers.RandomUniform(-limit, limit) for _ in range(2)]
-    options = {"padding": "same", "kernel_initializer": initial[0], "bias_initializer": initial[1]}
+    options: dict[str, Any] = {
+        "padding": "same",
+        "kernel_initializer": initial[0],
+        "bias_initializer": initial[1],
+    }
     return layers.Conv1D(width, kernel, name=name, **options, **kwargs)

@@ -1,5 +1,7 @@
 """Networks from waveform to waveform inside an enhancer."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -8,7 +10,7 @@ from keras_segan.layers import Columns
 from keras_segan.models.base import Enhancer
 
 
-def enhancer(generator: keras.Model, front_end: WaveformFrontEnd, information: dict) -> Enhancer:
+def enhancer(generator: keras.Model, front_end: WaveformFrontEnd, information: dict[str, Any]) -> Enhancer:
     """Puts a generator and what lies around it together.
 
     Args:

@@ -139,10 +139,12 @@ class OnesRMSprop(keras.optimizers.RMSprop):
         TensorFlow 1.15, python/training/rmsprop.py, and its kernel `ApplyRMSProp`.
     """
 
-    def __init__(self, learning_rate=2e-4, rho: float = 0.9, epsilon: float = 1e-10, **kwargs):
+    def __init__(
+        self, learning_rate: float = 2e-4, rho: float = 0.9, epsilon: float = 1e-10, **kwargs: Any
+    ) -> None:
         super().__init__(learning_rate, rho=rho, epsilon=epsilon, **kwargs)
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         """Makes the mean squares, all ones."""
         if self.built:
             return

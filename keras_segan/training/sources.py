@@ -94,7 +94,7 @@ class Turns(Batches):
         steps: tuple[str, ...],
         extra: Callable[[int], Mapping[str, np.ndarray]] = lambda number: {},
         shared: bool = False,
-    ):
+    ) -> None:
         super().__init__(examples, size, seed, rounds, steps)
         self.extra = extra
         self.turns = (steps,) if shared else tuple((step,) for step in steps)
@@ -117,24 +117,25 @@ class Prefetched:
         source: The source; its batches must not depend on what the steps do.
     """
 
-    def __init__(self, source: Source):
+    def __init__(self, source: Source) -> None:
         self.source = source
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.source, name)
 
     def round(self, number: int) -> Iterator[Batch]:
         """Yields the batches of a round; one that is skipped is not read, nor the one after it."""
         with ThreadPoolExecutor(1) as reader:
-            started: dict[int, Future] = {}
+            started: dict[int, Future[Mapping[str, np.ndarray]]] = {}
 
-            def arrays(position: int, batch: Batch, following: Batch | None):
+            def arrays(position: int, batch: Batch, following: Batch | None) -> Mapping[str, np.ndarray]:
                 own = started.pop(position, None) or reader.submit(batch.arrays)
                 read = own.result()
                 if following is not None:
                     started[position + 1] = reader.submit(following.arrays)
                 return read
 
-            pairs = itertools.pairwise(itertools.chain(self.source.round(number), [None]))
+            ahead: Iterator[Any] = itertools.chain(self.source.round(number), [None])
+            pairs = itertools.pairwise(ahead)
             for position, (batch, following) in enumerate(pairs):
                 yield replace(batch, arrays=partial(arrays, position, batch, following))

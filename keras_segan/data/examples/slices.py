@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_segan.data.examples.base import Arrays, Examples
 from keras_segan.data.examples.stored import permuted
-from keras_segan.data.folders import make_folder
 from keras_segan.data.manifest import Utterance
 from keras_segan.data.pipeline import UtteranceReader
 from keras_segan.errors import DataError
+from keras_segan.files import make_folder
 
 _SAMPLE = np.dtype([("noisy", np.float32), ("clean", np.float32)])
 _PLACES = np.dtype(np.int64)
@@ -35,7 +35,7 @@ class Slices(Examples):
         DataError: If the folder does not hold such files.
     """
 
-    def __init__(self, folder: Path | str, window: int):
+    def __init__(self, folder: Path | str, window: int) -> None:
         self.folder = Path(folder)
         self.window = window
         try:
@@ -107,12 +107,12 @@ class Slices(Examples):
             )
         return sentence
 
-    def close(self):
+    def close(self) -> None:
         """Closes the files."""
         os.close(self._samples)
         os.close(self._places)
 
-    def remove(self):
+    def remove(self) -> None:
         """Closes and deletes the files."""
         self.close()
         for name in _FILES:
@@ -141,7 +141,7 @@ class Slices(Examples):
 
     def _windows(self, starts: Iterable[int]) -> Arrays:
         rows = np.stack([self._read(self._samples, start, self.window, _SAMPLE) for start in starts])
-        return {name: np.ascontiguousarray(rows[name]) for name in _SAMPLE.names}
+        return {name: np.ascontiguousarray(rows[name]) for name in ("noisy", "clean")}
 
     @staticmethod
     def _read(descriptor: int, start: int, count: int, kind: np.dtype) -> np.ndarray:
@@ -155,7 +155,7 @@ class Crops(Slices):
     which utterance it is from and where it begins: utterance + utterances x first sample.
     """
 
-    def __init__(self, folder: Path | str, window: int):
+    def __init__(self, folder: Path | str, window: int) -> None:
         super().__init__(folder, window)
         self._starts = self._read(self._places, 0, len(self), _PLACES)
         end = os.fstat(self._samples).st_size // _SAMPLE.itemsize
