@@ -26,6 +26,7 @@ GROUPS = {
     "enhancement": "training_steps:enhancement_rows",
     "cold start": "cold_start:rows",
     "other papers": "other_papers:rows",
+    "waveform GANs": "waveform_steps:rows",
     "signals": "signals:rows",
     "metrics": "metrics:rows",
     "predictors": "predictors:rows",

@@ -237,7 +237,7 @@ def context_frames(features: np.ndarray, before: int, after: int, hop: int = 1) 
 
 
 def pre_emphasis(x: np.ndarray, coefficient: float = 0.95) -> np.ndarray:
-    """Filters with 1 - a z^-1 along the last axis.
+    """Filters with 1 - a z^-1 along the last axis, in the precision of the signal.
 
     Args:
         x: `(..., samples)`.
@@ -246,9 +246,9 @@ def pre_emphasis(x: np.ndarray, coefficient: float = 0.95) -> np.ndarray:
     Returns:
         `(..., samples)`.
     """
-    from scipy.signal import lfilter
-
-    return lfilter([1.0, -coefficient], [1.0], x)
+    emphasised = np.array(x, np.result_type(x, np.float32))
+    emphasised[..., 1:] -= coefficient * emphasised[..., :-1]
+    return emphasised
 
 
 def de_emphasis(x: np.ndarray, coefficient: float = 0.95) -> np.ndarray:

@@ -81,6 +81,25 @@ def with_mask_floor(model: WaveformEnhancer, floor: float) -> WaveformEnhancer:
     return model
 
 
+def with_seed(model: WaveformEnhancer, seed: int) -> WaveformEnhancer:
+    """Changes the seed of the noise that a network takes beside the signal.
+
+    Args:
+        model: An enhancer; it is changed.
+        seed: The same file with the same seed gives the same output.
+
+    Returns:
+        The enhancer.
+
+    Raises:
+        ModelError: If its network takes no noise.
+    """
+    if not getattr(model.front_end, "latent", 0):
+        raise ModelUsageError("This model's network takes no noise beside the signal; leave out --seed.")
+    model.front_end.seed = seed
+    return model
+
+
 class Signal:
     """A signal of any length `(samples, channels)` that is appended to and read from anywhere.
 

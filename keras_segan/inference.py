@@ -75,9 +75,15 @@ class WaveformEnhancer:
         if features[0].ndim == self.input_rank:
             # A network of single frames takes the utterances' frames as its batch.
             ends = np.cumsum([len(frames) for frames in features])[:-1]
-            return np.split(self.infer(np.concatenate(features)), ends)
+            return np.split(self._infer_rows(np.concatenate(features)), ends)
         groups = itertools.groupby(features, key=np.shape)
         return [output for _, group in groups for output in self.infer(np.stack(list(group)))]
+
+    def _infer_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Runs the network, on few rows at once if the front end says so: those of waveform are long."""
+        limit = getattr(self.front_end, "rows_at_once", None) or len(rows)
+        starts = range(0, len(rows), limit)
+        return np.concatenate([self.infer(rows[start : start + limit]) for start in starts])
 
 
 class PlainEnhancer(WaveformEnhancer):

@@ -14,6 +14,6 @@ MOST_STREAMED = 1 << 32  # bytes from a pipe or standard input
 
 MOST_TEXT = 1 << 24  # bytes of a model's JSON or of a registry
 DEEPEST_TEXT = 100  # brackets within brackets
-MOST_UNPACKED = 1 << 28  # bytes of a model file's members or arrays, together
+MOST_UNPACKED = 1 << 29  # bytes of a model file's members or arrays, together
 LARGEST_SIZE = 1 << 20  # any size in a network's configuration: units, filters, axes
 LONGEST_FRAME = 1 << 16  # samples, of a front end

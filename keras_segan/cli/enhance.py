@@ -48,12 +48,17 @@ DEFAULT_MODEL = "metricgan-stoi"
     help="Smallest value of the mask; default: the model's.",
 )
 @click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Of the noise that a network such as SEGAN's takes beside the signal; default: the model's.",
+)
+@click.option(
     "--stream",
     is_flag=True,
     help="Enhance block by block, as a causal model can; - is then raw 16-bit mono at the model's rate.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
-def command(inputs, out, model, backend, force, wet, scale, mask_floor, stream, quiet):
+def command(inputs, out, model, backend, force, wet, scale, mask_floor, seed, stream, quiet):
     """Enhance audio files, all audio files of folders, or standard input (-).
 
     \b
@@ -72,6 +77,8 @@ def command(inputs, out, model, backend, force, wet, scale, mask_floor, stream, 
     enhancer = options.load_enhancer(model, "keras" if stream else backend)
     if mask_floor is not None:
         enhancement.with_mask_floor(enhancer, mask_floor)
+    if seed is not None:
+        enhancement.with_seed(enhancer, seed)
     failed = list(plan.problems)
     for path, problem in plan.problems.items():
         click.echo(f"Error: {files.printable(path)}: {problem}.", err=True)

@@ -61,6 +61,11 @@ CORPORA = {
         Corpus(
             "timit-noise115", "TIMIT with the 115 noises, mixed as in sednn", {"train": 9240, "test": 2520}
         ),
+        Corpus(
+            "timit-noisex92",
+            "TIMIT with five noises of NOISEX-92, 0 to -20 dB",
+            {"train": 9600, "validation": 2250, "test": 4500},
+        ),
         Corpus("timit-noise104", "TIMIT with 104 noises at 6 levels, 100 of 2,500 hours", {"train": 110880}),
         Corpus(
             "timit-noise90",

@@ -25,6 +25,7 @@ from keras_segan.front_ends.gammatone_mask import GammatoneFrontEnd
 from keras_segan.front_ends.log_spectrum import LogSpectrumFrontEnd
 from keras_segan.front_ends.magnitude import MagnitudeFrontEnd
 from keras_segan.front_ends.spectral_mask import SpectralMaskFrontEnd
+from keras_segan.front_ends.waveform import WaveformFrontEnd
 
 FRONT_ENDS = {
     cls.__name__: cls
@@ -34,6 +35,7 @@ FRONT_ENDS = {
         LogSpectrumFrontEnd,
         MagnitudeFrontEnd,
         SpectralMaskFrontEnd,
+        WaveformFrontEnd,
     )
 }
 
@@ -107,6 +109,7 @@ __all__ = [
     "LogSpectrumFrontEnd",
     "MagnitudeFrontEnd",
     "SpectralMaskFrontEnd",
+    "WaveformFrontEnd",
     "build",
     "check_fit",
 ]

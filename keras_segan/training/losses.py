@@ -23,6 +23,19 @@ def real_or_fake(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
     return ops.mean(ops.softplus(-real_logit)) + ops.mean(ops.softplus(fake_logit))
 
 
+def cross_entropy(logit: Tensor, label: Tensor | float) -> Tensor:
+    """Mean cross entropy of labels and a discriminator's opinions: -l log D - (1 - l) log(1 - D).
+
+    Args:
+        logit: Logits of the opinions, any shape.
+        label: From 0 to 1, a number or a tensor that broadcasts; 1 for real, less for a soft label.
+
+    Returns:
+        A scalar.
+    """
+    return ops.mean(ops.softplus(logit) - label * logit)
+
+
 def non_saturating(fake_logit: Tensor) -> Tensor:
     """The generator's loss -E log D(fake).
 

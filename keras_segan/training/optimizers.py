@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_segan import kernels
@@ -150,3 +151,34 @@ class MomentumSGD(keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Configuration for serialisation."""
         return {**super().get_config(), "momentum": self._first_momentum}
+
+
+@keras.saving.register_keras_serializable("keras_segan")
+class OnesRMSprop(keras.optimizers.RMSprop):
+    """RMSprop of TensorFlow 1: the mean square starts at 1, not at 0, and epsilon is 1e-10, in the root.
+
+    The first steps are thus as small as the gradient; from 0 they would be of the step size times 3,
+    whatever the gradient.
+
+    Args:
+        learning_rate: Step size.
+        rho: Share of the old mean square.
+        epsilon: Added to the mean square before the root is taken.
+        **kwargs: Of `keras.optimizers.RMSprop`.
+
+    Reference:
+        TensorFlow 1.15, python/training/rmsprop.py, and its kernel `ApplyRMSProp`.
+    """
+
+    def __init__(
+        self, learning_rate: float = 2e-4, rho: float = 0.9, epsilon: float = 1e-10, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, rho=rho, epsilon=epsilon, **kwargs)
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Makes the mean squares, all ones."""
+        if self.built:
+            return
+        super().build(variables)
+        for mean_square in self._velocities:
+            mean_square.assign(np.ones(mean_square.shape, np.float32))

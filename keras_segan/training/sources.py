@@ -1,6 +1,8 @@
 """Sources of examples for the training loop that need nothing but the examples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_segan.data.examples.base import Examples
-from keras_segan.training.loop import ITERATION, TRAIN, Batch, Rounds
+from keras_segan.training.loop import ITERATION, TRAIN, Batch, Rounds, Source
 
 
 class Batches:
@@ -117,3 +119,74 @@ class Phases:
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
         """Does nothing: there is no state."""
+
+
+class Turns(Batches):
+    """Batches of which every step takes one of its own, the next in the order.
+
+    An epoch has as many iterations as there are batches, although each iteration takes several.
+
+    Args:
+        examples: See `Batches`, as all but the last argument.
+        size: See there.
+        seed: See there.
+        rounds: See there.
+        steps: Names of the steps of an iteration, in order.
+        extra: From the number of a batch, counted over all steps, to further arrays by name, such as noise.
+        shared: Whether the steps of an iteration share a batch after all; its number is then the iteration's.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        size: int,
+        seed: int,
+        rounds: Rounds,
+        steps: tuple[str, ...],
+        extra: Callable[[int], Mapping[str, np.ndarray]] = lambda number: {},
+        shared: bool = False,
+    ) -> None:
+        super().__init__(examples, size, seed, rounds, steps)
+        self.extra = extra
+        self.turns = (steps,) if shared else tuple((step,) for step in steps)
+
+    def round(self, number: int) -> Iterator[Batch]:
+        """Yields the batches of a round."""
+        for iteration in self._iterations(number):
+            for turn, steps in enumerate(self.turns):
+                read = partial(self._read, iteration * len(self.turns) + turn)
+                yield Batch(read, steps, work=1 / len(self.turns), where=self._where(iteration))
+
+    def _read(self, iteration: int) -> dict[str, np.ndarray]:
+        return {**super()._read(iteration), **self.extra(iteration)}
+
+
+class Prefetched:
+    """Another source, the next batch of which is read while steps are taken on the present one.
+
+    Args:
+        source: The source; its batches must not depend on what the steps do.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source, name)
+
+    def round(self, number: int) -> Iterator[Batch]:
+        """Yields the batches of a round; one that is skipped is not read, nor the one after it."""
+        with ThreadPoolExecutor(1) as reader:
+            started: dict[int, Future[Mapping[str, np.ndarray]]] = {}
+
+            def arrays(position: int, batch: Batch, following: Batch | None) -> Mapping[str, np.ndarray]:
+                own = started.pop(position, None) or reader.submit(batch.arrays)
+                read = own.result()
+                if following is not None:
+                    started[position + 1] = reader.submit(following.arrays)
+                return read
+
+            ahead: Iterator[Any] = itertools.chain(self.source.round(number), [None])
+            pairs = itertools.pairwise(ahead)
+            for position, (batch, following) in enumerate(pairs):
+                yield replace(batch, arrays=partial(arrays, position, batch, following))

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_segan import backends
 from keras_segan.training.gradients import clip_factor, global_norm
-from keras_segan.training.optimizers import Adam, MomentumSGD, TorchAdam
+from keras_segan.training.optimizers import Adam, MomentumSGD, OnesRMSprop, TorchAdam
 
 
 def moved(optimizer, gradients, start):
@@ -105,3 +105,16 @@ def test_momentum_and_rate_change_between_compiled_steps():
     np.testing.assert_allclose(ops.convert_to_numpy(bias), 0.2 + 0.26, rtol=1e-6)
     assert len(compilations) == before or keras.backend.backend() == "torch"
     assert optimizer.momentum in optimizer.variables  # and so in a checkpoint
+
+
+def test_rmsprop_from_ones_moves_as_tensorflow_1():
+    optimizer, variable = OnesRMSprop(2e-4), keras.Variable(np.zeros(2, np.float32))
+    optimizer.build([variable])
+    mean_square, expected = np.ones(2), np.zeros(2)
+    for gradient in ([1.0, 1e-7], [0.5, -3.0], [-2.0, 0.0]):
+        optimizer.apply([keras.ops.convert_to_tensor(np.array(gradient, np.float32))], [variable])
+        mean_square = 0.9 * mean_square + 0.1 * np.square(gradient)
+        expected -= 2e-4 * np.array(gradient) / np.sqrt(mean_square + 1e-10)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, rtol=2e-5, atol=1e-12)
+    again = OnesRMSprop.from_config(optimizer.get_config())
+    assert (again.rho, again.epsilon) == (0.9, 1e-10)

@@ -32,22 +32,23 @@ class Enhancement(Outcome):
     Attributes:
         metrics: Definition ids of the measures, in the table's order.
         breakdown: Further lines of the table: `"snr"` for each level that the paper's table has a row for,
-            `"noise"` for each noise; then the means are those over noises.
+            `"levels"` for each level of the data, `"noise"` for each noise; then the means are those over
+            noises.
         sample_rate: Rate in Hz at which is scored.
         target: Definition id of the measure that utterances are ranked by in the report; the first one if
             left out.
     """
 
     metrics: tuple[str, ...] = ()
-    breakdown: Literal["snr", "noise"] = "snr"
+    breakdown: Literal["snr", "levels", "noise"] = "snr"
     sample_rate: int = audio.SAMPLE_RATE
     target: str = ""
 
     def __post_init__(self) -> None:
         if not self.metrics:
             raise RecipeError(f"{type(self).__name__} needs at least one metric to score with.")
-        if self.breakdown not in ("snr", "noise"):
-            raise RecipeError(f"breakdown must be snr or noise, not '{self.breakdown}'.")
+        if self.breakdown not in ("snr", "levels", "noise"):
+            raise RecipeError(f"breakdown must be snr, levels or noise, not '{self.breakdown}'.")
         for definition in (*self.metrics, *([self.target] if self.target else [])):
             metrics.get(definition)
 
@@ -117,7 +118,10 @@ class Enhancement(Outcome):
             yield from base.by_noise(lines)
             return
         names = {name for name, _ in published}
-        yield from ((suffix, group) for suffix, group in base.by_level(lines) if row + suffix in names)
+        every = self.breakdown == "levels"
+        yield from (
+            (suffix, group) for suffix, group in base.by_level(lines) if every or row + suffix in names
+        )
 
     def is_quoted(self, row: str) -> bool:
         """Whether a row that we have no number for is shown: of single levels only what we have as well."""
