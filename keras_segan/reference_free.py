@@ -135,8 +135,8 @@ def _channel(
         columns = first["frame_scores"].reshape(len(first["frame_times"]), -1)[:, channel]
         times = zip(first["frame_times"], columns, strict=True)
         lines = [(name, channel + 1, f"{t:.3f}", f"{score:.6f}") for t, score in times]
-    result = ScoreResult(own, scores, notes=tuple(notes), metrics=tuple(found))
-    return Row(FilePair(own, None, path), result), lines
+    scored = ScoreResult(own, scores, notes=tuple(notes), metrics=tuple(found))
+    return Row(FilePair(own, None, path), scored), lines
 
 
 def _notes(metric: str, score: float, silence: float) -> list[str]:

@@ -56,7 +56,7 @@ TUNED, BEFORE = "fine-tuned", "MSE"  # names of the systems
 class Settings(BaseSettings):
     """Settings of one variant."""
 
-    corpus: str = setting("metricgan-timit", "corpus", source="MetricGAN, Table 1", role="neutral")
+    corpus: str = setting("timit-noise10", "corpus", source="MetricGAN, Table 1", role="neutral")
     step: str = setting(
         "both", "what is trained", source="ours", choices=("predictor", "enhancer", "both"), role="row"
     )

@@ -92,14 +92,14 @@ class Keras2RMSprop(keras.optimizers.RMSprop):
         ValueError: For `momentum` or `centered`.
     """
 
-    def __init__(self, learning_rate=1e-3, epsilon: float = 1e-8, **kwargs):
+    def __init__(self, learning_rate: float = 1e-3, epsilon: float = 1e-8, **kwargs: Any) -> None:
         super().__init__(learning_rate, epsilon=epsilon, **kwargs)
         if self.momentum or self.centered:
             raise ValueError(
                 "Keras2RMSprop has no momentum and is not centered; use keras.optimizers.RMSprop."
             )
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Moves one variable."""
         velocity = self._velocities[self._get_variable_index(variable)]
         learning_rate = ops.cast(learning_rate, variable.dtype)

@@ -117,7 +117,7 @@ class Phases:
         """Returns nothing: there is no state."""
         return {}, {}
 
-    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Does nothing: there is no state."""
 
 
