@@ -34,7 +34,7 @@ def test_genuine_keras_2_files(file, answer, shared):
 
 
 def test_a_discriminator_is_refused(shared):
-    with pytest.raises(ModelError, match="neither MetricGAN"):
+    with pytest.raises(ModelError, match="none of MetricGAN's generator"):
         convert.convert_keras2(shared("goldens/metricgan/keras209_small_discriminator_weights.h5"))
 
 

@@ -76,8 +76,8 @@ ALLOWED = {
     " reference_free reproduction streaming",
 }
 BY_RECIPES = (
-    "audio backends data dsp front_ends gammatone labelling layers metrics models reproduction reproductions"
-    " training wiener"
+    "audio backends comparison data dsp evaluation front_ends gammatone labelling layers metrics models"
+    " reproduction reproductions training wiener"
 )
 RECIPES = sorted(path for path in (ROOT / "reproductions").glob("*.py") if path.stem != "__init__")
 
@@ -204,27 +204,3 @@ def test_light_modules_import_nothing_heavy(parts, heavy):
     code = f"import sys, {modules}; print(*sorted(set(sys.modules) & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
-
-
-# `convert` reads the files of the original programs, whatever Keras runs on.
-KNOW_BACKENDS = {"backends", "kernels", "export", "convert"}
-
-
-def named(path):
-    """Backends that a file imports or names in a string of its own."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").partition(".")[0]
-        elif isinstance(node, ast.Constant):
-            yield node.value
-
-
-def test_backends_are_named_in_few_places():
-    found = {
-        str(path.relative_to(PACKAGE)): set(named(path)) & set(BACKENDS)
-        for path in PACKAGE.rglob("*.py")
-        if path.stem not in KNOW_BACKENDS and path.relative_to(PACKAGE).parts[0] not in KNOW_BACKENDS
-    }
-    assert {path: names for path, names in found.items() if names} == {}

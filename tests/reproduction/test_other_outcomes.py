@@ -106,7 +106,7 @@ def test_predictors_are_saved_loaded_and_asked(run, pairs):
     one, other = ks.predict(model, waveform, 16000), ks.predict(loaded, waveform, 16000)
     assert one["score"] == pytest.approx(other["score"], abs=1e-6)
     assert one["score"] == pytest.approx(one["frame_scores"].mean(), abs=1e-5)
-    assert set(ks.predict(quality(alone=True), waveform, 16000)) == {"score"}
+    assert set(ks.predict(quality(alone=True), waveform, 16000)) == {"score", "silence"}
 
 
 def test_a_score_is_one_of_all_frames_and_of_no_padding(pairs):
