@@ -5,13 +5,13 @@ import hypothesis
 import numpy as np
 import pytest
 
+from .material import ARRAYS, SHARED
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as keras_segan does; tests may import Keras first
 # A deadline of 200 ms fails on a busy machine, and where a first call compiles.
 hypothesis.settings.register_profile("keras_segan", deadline=None)
 hypothesis.settings.load_profile("keras_segan")
-SHARED = Path(os.environ.get("KSEG_SHARED", Path(__file__).parents[2] / "shared"))
-ARRAYS = Path(__file__).parent / "fidelity" / "arrays"  # the smaller recordings, or their beginnings
 
 
 @pytest.fixture(scope="session")

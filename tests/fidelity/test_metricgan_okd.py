@@ -65,8 +65,12 @@ def test_features_and_resynthesis(goldens):
     np.testing.assert_allclose(beginning(identity, theirs), theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("number", ["0", "1", "causal"])
-def test_generators(goldens, game, number):
+def test_generators(goldens, game):
+    for number in ("0", "1", "causal"):
+        check_generator(goldens, game, number)
+
+
+def check_generator(goldens, game, number):
     recorded, front_end = goldens("generator_forward"), metricgan_plus.front_end()
     if number == "causal":
         generator = metricgan_okd.generator(causal=True)
