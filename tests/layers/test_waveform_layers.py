@@ -57,7 +57,8 @@ def test_without_a_reference_every_batch_is_normalised_by_itself(batches):
     plain = layers.BatchNormalization(epsilon=1e-5)
     for x, output in zip(batches, layer(batches), strict=True):
         expected = numpy(plain(x, training=True)) * numpy(layer.gamma)
-        np.testing.assert_allclose(numpy(output), expected, atol=2e-5)
+        # Both are rounded to single precision on their own way: 2.1e-5 of 2.8 has been seen.
+        np.testing.assert_allclose(numpy(output), expected, rtol=2e-5, atol=2e-5)
 
 
 def test_slopes_are_one_a_channel():
