@@ -27,6 +27,7 @@ DEFAULT_MODEL = "metricgan-stoi"
 )
 @click.option(
     "--model",
+    shell_complete=options.complete_models,
     default=DEFAULT_MODEL,
     show_default=True,
     help="Pretrained name, .keras or .onnx file, run folder or hf://.",

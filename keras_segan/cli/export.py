@@ -9,7 +9,7 @@ from keras_segan.errors import ModelUsageError
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=options.complete_models)
 @click.option(
     "--format",
     "file_format",

@@ -40,7 +40,7 @@ def _summary(facts: dict) -> str:
 
 
 @command.command("info")
-@click.argument("model")
+@click.argument("model", shell_complete=options.complete_models)
 def info(model):
     """Show what MODEL (a name, .keras file or run folder) is."""
     from keras_segan.models import registry
@@ -59,7 +59,7 @@ def info(model):
 
 
 @command.command("verify")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=options.complete_models)
 def verify(names):
     """Check files and output of pretrained models, of all if no NAMES are given."""
     from keras_segan.models import registry

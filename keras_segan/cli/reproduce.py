@@ -16,7 +16,9 @@ def complete_paper(context, parameter, incomplete: str) -> list[str]:
 
 def complete_variant(context, parameter, incomplete: str) -> list[str]:
     """Offers the variants of the paper that was named."""
-    names = recipe.variant_names(context.params.get("paper") or "")
+    # While a line is completed click leaves the words before an unfinished option unparsed.
+    words = [context.params.get("paper") or "", *context.args]
+    names = [name for word in words for name in recipe.variant_names(word)]
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -248,7 +248,8 @@ class Run:
             total: The whole run's work in any unit of time.
             done: Work done before.
         """
-        self._done = done
+        self._done = self._done_before = done
+        self._started = time.monotonic()
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -274,7 +275,16 @@ class Run:
         self._done += work
         if not self.quiet and time.monotonic() - self._last_line >= HEARTBEAT:
             self._last_line = time.monotonic()
-            self.say(f"{100 * self._done / max(self._bar.total, 1e-9):.0f} %, {description}")
+            share = self._done / max(self._bar.total, 1e-9)
+            self.say(f"{100 * share:.0f} %, {description}{self._remaining(self._bar.total)}")
+
+    def _remaining(self, total: float) -> str:
+        """Returns how long the rest will take at the speed that was measured so far, in words."""
+        done = self._done - self._done_before
+        if done <= 0:
+            return ""
+        seconds = (time.monotonic() - self._started) * max(total - self._done, 0.0) / done
+        return f", about {tqdm.format_interval(seconds)} left at this speed"
 
     def end_progress(self) -> None:
         """Closes the progress bar."""

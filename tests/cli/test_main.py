@@ -106,3 +106,20 @@ def test_the_full_schedule_has_as_many_steps_as_the_original(paper, variant, utt
     manifest = Manifest(tuple(Utterance(str(n), None, None) for n in range(utterances)))
     sampler = module.sampler(config, manifest)
     assert sum(sampler.steps(epoch) for epoch in range(1, config.epochs + 1)) == steps
+
+
+def test_the_shell_is_offered_papers_variants_metrics_and_models():
+    from click.shell_completion import ShellComplete
+
+    from keras_segan.cli import group
+
+    complete = ShellComplete(group, {}, "kseg", "_KSEG_COMPLETE")
+
+    def offered(words, incomplete):
+        return {item.value for item in complete.get_completions(words, incomplete)}
+
+    assert {"metricgan", "metricgan_plus"} <= offered(["reproduce"], "metric")
+    assert {"table1", "table2"} == offered(["reproduce", "metricgan", "--variant"], "table")
+    assert "pesq,stoi" in offered(["reproduce", "metricgan_okd", "--metric"], "pesq,st")
+    assert "metricgan-stoi" in offered(["enhance", "--model"], "metricgan-s")
+    assert "metricgan-stoi" in offered(["models", "info"], "metricgan-s")

@@ -118,6 +118,17 @@ def test_a_run_of_another_version_is_refused_in_one_sentence(tmp_path):
         Run.resume(tmp_path / "run", SETTINGS)
 
 
+def test_a_log_file_is_told_how_long_the_rest_takes_at_the_speed_measured(tmp_path, capsys, monkeypatch):
+    run = Run(tmp_path)
+    run.start_progress(10.0)
+    run._bar.disable = True  # as where standard error is no terminal
+    run._started -= 40.0
+    run._last_line -= 40.0
+    run.advance(2.0, "epoch 1/5")
+    line = capsys.readouterr().err
+    assert "20 %, epoch 1/5, about 02:40 left at this speed" in line
+
+
 def test_the_time_is_up_after_what_was_asked_for(tmp_path):
     assert not Run(tmp_path).time_is_up
     assert not Run(tmp_path, stop_after=100.0).time_is_up
